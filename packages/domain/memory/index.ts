@@ -1,0 +1,1 @@
+export { memorySale, type MemorySale } from "./sale.ts";

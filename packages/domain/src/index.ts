@@ -1,0 +1,15 @@
+export * from "./bounds.ts";
+export * from "./engine-fault.ts";
+export * from "./ids.ts";
+export * from "./invariant.ts";
+export * from "./model/claim.ts";
+export * from "./model/coupon-event.ts";
+export * from "./model/coupon-issue.ts";
+export * from "./model/progress.ts";
+export * from "./model/ticket.ts";
+export type * from "./ports.ts";
+export * from "./result.ts";
+export * from "./use-cases/change-event.ts";
+export * from "./use-cases/claim-coupon.ts";
+export * from "./use-cases/claim-status.ts";
+export * from "./use-cases/create-event.ts";

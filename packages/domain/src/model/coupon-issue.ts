@@ -1,0 +1,29 @@
+import type { EventId, UserId } from "../ids.ts";
+
+/** The durable record that a person got coupon number `seq` of an event. It never changes. */
+export type CouponIssue = {
+  readonly eventId: EventId;
+  readonly userId: UserId;
+  /** 1 to the event's limit, without gaps. */
+  readonly seq: number;
+  /** 26 characters of Crockford's base 32 (130 bits). */
+  readonly code: string;
+  /** Epoch milliseconds by the database's clock. */
+  readonly issuedAtMs: number;
+  /** The winning record's offset (kafka-queue only). */
+  readonly ticket: number | null;
+};
+
+export const CODE_PATTERN = "^[0-9A-HJKMNP-TV-Z]{26}$";
+
+const CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+/**
+ * A coupon code from at least 26 random bytes: five bits of each make one character of Crockford's
+ * base 32, which leaves out I, L, O and U, so that a code can be read aloud and typed.
+ */
+export function codeFromRandom(random: Uint8Array): string {
+  let code = "";
+  for (const byte of random.subarray(0, 26)) code += CROCKFORD.charAt(byte & 31);
+  return code;
+}
