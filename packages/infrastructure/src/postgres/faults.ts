@@ -1,0 +1,37 @@
+import { EngineFault } from "@stampede/domain";
+import type { FaultOutcome } from "@stampede/domain";
+
+/**
+ * Wraps what the driver threw. `lostOutcome` is the outcome where no answer came; an answer of the
+ * classes 23 (a constraint) and 40 (rolled back) is certain that nothing was applied, also to COMMIT.
+ */
+export function postgresFault(error: unknown, lostOutcome: FaultOutcome): EngineFault {
+  const state = sqlState(error);
+  const rolledBack = state !== null && /^(23|40)/.test(state);
+  const outcome = rolledBack ? "not-applied" : lostOutcome;
+  const reason = error instanceof Error ? error.message : String(error);
+  const message = state === null ? `PostgreSQL did not answer: ${reason}` : `PostgreSQL: ${reason}`;
+  return new EngineFault("postgres", outcome, message, { cause: error });
+}
+
+/** The five characters by which PostgreSQL names an error; null where it did not answer at all. */
+export function sqlState(error: unknown): string | null {
+  if (!(error instanceof Error) || !("code" in error)) return null;
+  const { code } = error;
+  // Node's own codes (ECONNRESET) are longer or no SQLSTATE; only a server's answer has a severity.
+  return typeof code === "string" && /^[0-9A-Z]{5}$/.test(code) && "severity" in error
+    ? code
+    : null;
+}
+
+/** A serialization failure or a deadlock: the whole transaction may run again. */
+export function isRetryable(error: unknown): boolean {
+  if (!(error instanceof EngineFault)) return false;
+  const state = sqlState(error.cause);
+  return state === "40001" || state === "40P01";
+}
+
+/** PostgreSQL ended this session (57P..) or refused a new one (53..): it answered, and is not there. */
+export function isShuttingDown(error: unknown): boolean {
+  return error instanceof EngineFault && /^(57P|53)/.test(sqlState(error.cause) ?? "");
+}

@@ -1,0 +1,220 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { EngineFault } from "@stampede/domain";
+import pg from "pg";
+import { databaseClock } from "./database-clock.ts";
+import type { DatabaseClock } from "./database-clock.ts";
+import { isRetryable, postgresFault, sqlState } from "./faults.ts";
+import { refuseUnsafeSettings } from "./settings.ts";
+
+/** Runs one SQL text with `$1` parameters; every text is a constant, so it is prepared once. */
+export type Sql = {
+  query<Row extends pg.QueryResultRow>(text: string, values?: readonly unknown[]): Promise<Row[]>;
+};
+
+export type Postgres = Sql & {
+  /**
+   * Runs `run` between BEGIN and COMMIT and answers after the commit. A serialization failure or a
+   * deadlock runs all of it again, at most three times. Rejects with `EngineFault`: "not-applied"
+   * for whatever fails before COMMIT was sent, "unknown" where the answer to COMMIT was lost. What
+   * `run` throws rolls back and is thrown on.
+   */
+  transaction<Value>(run: (sql: Sql) => Promise<Value>): Promise<Value>;
+  /** A connection of one's own, outside the pool, for a session-wide lock. The caller ends it. */
+  openSession(settings: Readonly<Record<string, string>>): Promise<pg.Client>;
+  readonly clock: DatabaseClock;
+  /** Whether the last contact succeeded; asked anew every second. */
+  isUp(): boolean;
+  usage(): { readonly open: number; readonly idle: number; readonly waiting: number };
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+};
+
+export type PostgresOptions = {
+  readonly url: string;
+  /** Connections at most. */
+  readonly connectionsMax: number;
+  /** Callers that may wait for a connection; one more is turned away. */
+  readonly waitersMax: number;
+  /** How long a caller waits for a connection before it is turned away. */
+  readonly waitMsMax: number;
+};
+
+const STATEMENT_MS_MAX = 5_000;
+/** Beyond the server's own statement timeout, so that the server's clear error comes first. */
+const REPLY_MS_MAX = 8_000;
+const LOCK_MS_MAX = 4_000;
+const IDLE_IN_TRANSACTION_MS_MAX = 4_000;
+const ATTEMPTS_MAX = 3;
+
+/** Opens a pool and checks that this database keeps what it acknowledges. */
+export async function openPostgres(options: PostgresOptions): Promise<Postgres> {
+  const pool = makePool(options);
+  const checkOut = async (): Promise<pg.PoolClient> => {
+    if (pool.waitingCount >= options.waitersMax) {
+      throw new EngineFault(
+        "postgres",
+        "not-applied",
+        "the line for a database connection is full",
+      );
+    }
+    try {
+      return await pool.connect();
+    } catch (error) {
+      throw postgresFault(error, "not-applied");
+    }
+  };
+  const clock = databaseClock(async () => {
+    const rows = await runOn<{ ms: number }>(
+      pool,
+      "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS ms",
+    );
+    return rows[0]?.ms ?? Number.NaN;
+  });
+  const postgres: Postgres = {
+    async query(text, values) {
+      const client = await checkOut();
+      return releasing(client, async () => runOn(client, text, values));
+    },
+    async transaction(run) {
+      for (let attempt = 1; ; attempt += 1) {
+        try {
+          return await runTransaction(await checkOut(), run);
+        } catch (error) {
+          if (attempt === ATTEMPTS_MAX || !isRetryable(error)) throw error;
+          await sleep(attempt * 5);
+        }
+      }
+    },
+    openSession: async (settings) => openSession(options.url, settings),
+    clock,
+    isUp: () => clock.isUp(),
+    usage: () => ({ open: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
+    async close() {
+      clock.close();
+      if (!pool.ended) await pool.end();
+    },
+    [Symbol.asyncDispose]: async () => postgres.close(),
+  };
+  try {
+    await refuseUnsafeSettings(postgres);
+    await clock.measure();
+  } catch (error) {
+    await postgres.close();
+    throw error;
+  }
+  return postgres;
+}
+
+function makePool(options: PostgresOptions): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: options.url,
+    max: options.connectionsMax,
+    connectionTimeoutMillis: options.waitMsMax,
+    idleTimeoutMillis: 60_000,
+    query_timeout: REPLY_MS_MAX,
+    statement_timeout: STATEMENT_MS_MAX,
+    lock_timeout: LOCK_MS_MAX,
+    idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS_MAX,
+    keepAlive: true,
+    application_name: "stampede",
+  });
+  // A connection that breaks while nobody uses it is replaced by the next check-out, and one that
+  // breaks in use rejects the statement that runs on it: neither may end the process.
+  pool.on("error", ignoreBrokenConnection);
+  pool.on("connect", (client) => client.on("error", ignoreBrokenConnection));
+  return pool;
+}
+
+function ignoreBrokenConnection(): void {}
+
+async function openSession(
+  url: string,
+  settings: Readonly<Record<string, string>>,
+): Promise<pg.Client> {
+  const options = Object.entries(settings).map(([name, value]) => `-c ${name}=${value}`);
+  const client = new pg.Client({
+    connectionString: url,
+    connectionTimeoutMillis: 3_000,
+    query_timeout: 3_000,
+    options: options.join(" "),
+    application_name: "stampede",
+  });
+  client.on("error", ignoreBrokenConnection);
+  try {
+    await client.connect();
+  } catch (error) {
+    throw postgresFault(error, "not-applied");
+  }
+  return client;
+}
+
+async function runTransaction<Value>(
+  client: pg.PoolClient,
+  run: (sql: Sql) => Promise<Value>,
+): Promise<Value> {
+  const sql: Sql = { query: async (text, values) => runOn(client, text, values) };
+  return releasing(client, async () => {
+    await runPlain(client, "BEGIN", "not-applied");
+    let value: Value;
+    try {
+      value = await run(sql);
+    } catch (error) {
+      // A session that answered is clean after ROLLBACK; one that did not is thrown away below.
+      if (!(error instanceof EngineFault) || sqlState(error.cause) !== null) {
+        await runPlain(client, "ROLLBACK", "not-applied");
+      }
+      throw error;
+    }
+    const tag = await runPlain(client, "COMMIT", "unknown");
+    // PostgreSQL answers COMMIT of an aborted transaction with success and the tag ROLLBACK (F3).
+    if (tag !== "COMMIT") {
+      throw new EngineFault("postgres", "not-applied", `COMMIT was answered by ${tag}`);
+    }
+    return value;
+  });
+}
+
+/** Gives the connection back, or closes it where an answer is missing: it may come late. */
+async function releasing<Value>(client: pg.PoolClient, run: () => Promise<Value>): Promise<Value> {
+  let broken = false;
+  try {
+    return await run();
+  } catch (error) {
+    broken = error instanceof EngineFault && sqlState(error.cause) === null;
+    throw error;
+  } finally {
+    client.release(broken);
+  }
+}
+
+const statementNames = new Map<string, string>();
+
+async function runOn<Row extends pg.QueryResultRow>(
+  client: pg.Pool | pg.PoolClient,
+  text: string,
+  values: readonly unknown[] = [],
+): Promise<Row[]> {
+  let name = statementNames.get(text);
+  if (name === undefined) {
+    name = `s${statementNames.size + 1}`;
+    statementNames.set(text, name);
+  }
+  try {
+    const result = await client.query<Row>({ name, text, values: [...values] });
+    return result.rows;
+  } catch (error) {
+    throw postgresFault(error, "not-applied");
+  }
+}
+
+async function runPlain(
+  client: pg.PoolClient,
+  text: "BEGIN" | "COMMIT" | "ROLLBACK",
+  outcome: "not-applied" | "unknown",
+): Promise<string> {
+  try {
+    return (await client.query(text)).command;
+  } catch (error) {
+    throw postgresFault(error, outcome);
+  }
+}

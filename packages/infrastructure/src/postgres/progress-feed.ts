@@ -1,0 +1,75 @@
+import type { EventId, Progress, ProgressFeed } from "@stampede/domain";
+import { progressOf } from "@stampede/domain";
+import type { DatabaseClock } from "./database-clock.ts";
+import type { EventDirectory } from "./event-directory.ts";
+
+/** Watchers are told at most ten times a second. */
+const TELL_EVERY_MS = 100;
+
+type Topic = {
+  readonly watchers: Set<(progress: Progress) => void>;
+  last: Progress;
+  readonly stop: () => void;
+};
+
+/**
+ * Progress as the directory knows it. All watchers of an event share one reading, one object and
+ * one timer; the window's own edges are told by the database's clock.
+ */
+export function directoryProgressFeed(
+  directory: EventDirectory,
+  clock: DatabaseClock,
+): ProgressFeed {
+  const topics = new Map<EventId, Topic>();
+
+  const progress = (eventId: EventId): Progress | null => {
+    const known = directory.peek(eventId);
+    if (known === null) return null;
+    const mark =
+      known.queue === null
+        ? null
+        : {
+            decided: known.queue.nextOffset,
+            lastWinningTicket: known.queue.lastWinningTicket,
+          };
+    const perSecond = directory.perSecond(eventId);
+    return progressOf(known.event, mark, { nowMs: clock.nowMs(), perSecond });
+  };
+
+  const open = (eventId: EventId, first: Progress): Topic => {
+    const tell = (): void => {
+      const next = progress(eventId);
+      if (next === null || next.id <= topic.last.id) return;
+      topic.last = next;
+      for (const watcher of topic.watchers) watcher(next);
+    };
+    const unlisten = directory.onChange(eventId, () => undefined);
+    const timer = setInterval(tell, TELL_EVERY_MS);
+    const topic: Topic = {
+      watchers: new Set(),
+      last: first,
+      stop: () => {
+        unlisten();
+        clearInterval(timer);
+        topics.delete(eventId);
+      },
+    };
+    topics.set(eventId, topic);
+    return topic;
+  };
+
+  return {
+    async watch(eventId, onProgress) {
+      if ((await directory.fresh(eventId)) === null) return null;
+      const now = progress(eventId);
+      if (now === null) return null;
+      const topic = topics.get(eventId) ?? open(eventId, now);
+      topic.watchers.add(onProgress);
+      onProgress(now.id > topic.last.id ? now : topic.last);
+      return () => {
+        topic.watchers.delete(onProgress);
+        if (topic.watchers.size === 0) topic.stop();
+      };
+    },
+  };
+}
