@@ -1,0 +1,75 @@
+import type { EventStore, FindMechanism, Issuers, ProgressFeed } from "@stampede/domain";
+import Fastify from "fastify";
+import type { FastifyBaseLogger, FastifyInstance } from "fastify";
+import { answerParserError, registerErrors } from "./errors.ts";
+import type { Identity } from "./identity.ts";
+import type { Metrics } from "./metrics.ts";
+import { registerOpenApi } from "./openapi.ts";
+import { claimRoutes } from "./routes/claims.ts";
+import { eventRoutes } from "./routes/events.ts";
+import { healthRoutes } from "./routes/health.ts";
+import type { EngineState } from "./routes/health.ts";
+import { pageRoutes } from "./routes/page.ts";
+import { streamRoutes } from "./routes/stream.ts";
+
+/** Everything the HTTP edge needs; `main.ts` gives real engines, tests give memory. */
+export type Dependencies = {
+  readonly store: EventStore;
+  readonly issuers: Issuers;
+  readonly feed: ProgressFeed;
+  readonly findMechanism: FindMechanism;
+  readonly identity: Identity;
+  readonly metrics: Metrics;
+  readonly engines: () => Readonly<Record<"postgres" | "redis" | "kafka", EngineState>>;
+  /** Whether any mechanism can take claims. */
+  readonly isReady: () => boolean;
+  /** True once a shutdown has begun: new requests are turned away. */
+  readonly isDraining: () => boolean;
+  /** Milliseconds, monotonic. */
+  readonly monotonicMs: () => number;
+  /** A number in [0, 1), to spread retries. */
+  readonly random: () => number;
+};
+
+/** Node counts it from the connect, and a crowd may stay silent for 30 s before its first request. */
+const HEADERS_MS_MAX = 32_000;
+const REQUEST_MS_MAX = 40_000;
+const KEEP_ALIVE_MS = 65_000;
+const HEADER_BYTES_MAX = 16 * 1024;
+const OPERATOR_BODY_BYTES_MAX = 16 * 1024;
+
+/** Builds the server; it does not listen yet. */
+export async function buildApp(
+  dependencies: Dependencies,
+  logger: FastifyBaseLogger,
+): Promise<FastifyInstance> {
+  const app = Fastify({
+    loggerInstance: logger,
+    disableRequestLogging: true,
+    bodyLimit: OPERATOR_BODY_BYTES_MAX,
+    return503OnClosing: false,
+    forceCloseConnections: "idle",
+    requestTimeout: REQUEST_MS_MAX,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    routerOptions: { maxParamLength: 8_192 },
+    http: {
+      headersTimeout: HEADERS_MS_MAX,
+      connectionsCheckingInterval: 1_000,
+      maxHeaderSize: HEADER_BYTES_MAX,
+      // Judged by our own hook, which answers a problem; Node's answer has no body.
+      requireHostHeader: false,
+    },
+    // Our own forms, not Ajv's kindness: a string is no number, and an unknown field is an error.
+    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },
+    clientErrorHandler: answerParserError,
+  });
+  registerErrors(app, dependencies.isDraining);
+  app.removeContentTypeParser("text/plain");
+  await registerOpenApi(app);
+  await app.register(claimRoutes, dependencies);
+  await app.register(eventRoutes, dependencies);
+  await app.register(streamRoutes, dependencies);
+  await app.register(healthRoutes, dependencies);
+  await app.register(pageRoutes);
+  return app;
+}

@@ -1,0 +1,125 @@
+// How the edge says no: one hook, one error handler, one for addresses that do not exist, and one for
+// what Node's parser refuses before there is a request.
+import type { Socket } from "node:net";
+import { STATUS_CODES } from "node:http";
+import { EngineFault } from "@stampede/domain";
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { problemOf, problemOfBug, problemOfFault, PROBLEM_JSON } from "./problems.ts";
+import type { EdgeRefusal, Problem } from "./problems.ts";
+
+const URL_BYTES_MAX = 8_192;
+const HEADER_LINES_MAX = 100;
+
+export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
+  // Sent as text: the members differ, and a serialiser for each would gain nothing.
+  return reply
+    .code(problem.status)
+    .headers(problem.headers)
+    .header("content-type", PROBLEM_JSON)
+    .send(JSON.stringify(problem.body));
+}
+
+export function registerErrors(app: FastifyInstance, isDraining: () => boolean): void {
+  const routes: { readonly method: string; readonly path: RegExp }[] = [];
+  app.addHook("onRoute", (route) => {
+    const path = new RegExp(`^${route.url.replace(/:\w+/g, "[^/]+").replace("*", ".*")}$`);
+    for (const method of [route.method].flat()) routes.push({ method, path });
+  });
+
+  app.addHook("onRequest", (request, reply, done) => {
+    const refusal = refuseEarly(request, isDraining());
+    if (refusal === null) return done();
+    if (refusal.kind === "unavailable") reply.header("connection", "close");
+    sendProblem(reply, problemOf(refusal));
+    return undefined;
+  });
+
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split("?", 1)[0] ?? "";
+    const methods = routes.filter((route) => route.path.test(path)).map((route) => route.method);
+    const refusal: EdgeRefusal =
+      methods.length === 0
+        ? { kind: "not-found" }
+        : { kind: "method-not-allowed", allow: [...new Set(methods)].sort().join(", ") };
+    return sendProblem(reply, problemOf(refusal));
+  });
+
+  app.setErrorHandler<FastifyError>((error, request, reply) =>
+    sendProblem(reply, problemOfError(error, request)),
+  );
+}
+
+function refuseEarly({ raw }: FastifyRequest, draining: boolean): EdgeRefusal | null {
+  if (draining) {
+    const detail = "This process is stopping. Nothing has changed; try again.";
+    return { kind: "unavailable", detail, retryAfterMs: 1_000 };
+  }
+  // HTTP/0.9 has neither a status nor headers: whoever speaks it could not read a problem.
+  if (raw.httpVersionMajor < 1) return { kind: "invalid-request", detail: "Speak HTTP/1.1." };
+  if (raw.httpVersionMinor > 0 && hostLines(raw.rawHeaders) !== 1) {
+    return { kind: "invalid-request", detail: "Send one Host header." };
+  }
+  if ((raw.url?.length ?? 0) > URL_BYTES_MAX) return { kind: "uri-too-long" };
+  if (raw.rawHeaders.length > HEADER_LINES_MAX * 2) return { kind: "headers-too-large" };
+  return null;
+}
+
+function hostLines(rawHeaders: readonly string[]): number {
+  let count = 0;
+  for (let name = 0; name < rawHeaders.length; name += 2) {
+    if (rawHeaders[name]?.toLowerCase() === "host") count += 1;
+  }
+  return count;
+}
+
+function problemOfError(error: FastifyError, request: FastifyRequest): Problem {
+  if (error instanceof EngineFault) {
+    request.log.warn({ engine: error.engine, outcome: error.outcome }, error.message);
+    return problemOfFault(error, null);
+  }
+  const refusal = refusalOfError(error);
+  if (refusal !== null) {
+    request.log.info({ problem: refusal.kind, url: request.routeOptions.url }, "refused");
+    return problemOf(refusal);
+  }
+  request.log.error({ err: error }, "a bug");
+  return problemOfBug(request.id);
+}
+
+/** What the framework refuses for us, by its stable codes; null for anything else, which is a bug. */
+function refusalOfError(error: FastifyError): EdgeRefusal | null {
+  if (error.validation !== undefined) {
+    const { instancePath, message, keyword } = error.validation[0] ?? {};
+    const where = `${error.validationContext ?? "request"}${instancePath ?? ""}`;
+    // Never the content: an unknown field's name is the caller's own text.
+    const what =
+      keyword === "additionalProperties" ? "has an unknown field" : (message ?? "is wrong");
+    return { kind: "invalid-request", detail: `${where} ${what}` };
+  }
+  if (error.code === "FST_ERR_CTP_BODY_TOO_LARGE") return { kind: "payload-too-large" };
+  if (error.code === "FST_ERR_CTP_INVALID_MEDIA_TYPE") return { kind: "unsupported-media-type" };
+  if (error.statusCode === 400) {
+    return { kind: "invalid-request", detail: "The request is not well formed." };
+  }
+  return error.statusCode === 415 ? { kind: "unsupported-media-type" } : null;
+}
+
+/** Node's parser found no request at all: answered on the bare socket, then closed. */
+export function answerParserError(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === "ECONNRESET" || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const { status, body } = problemOf(refusalOfParserError(error.code));
+  const text = JSON.stringify(body);
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\nContent-Type: ${PROBLEM_JSON}\r\n` +
+      `Content-Length: ${Buffer.byteLength(text)}\r\nConnection: close\r\n\r\n${text}`,
+  );
+}
+
+function refusalOfParserError(code: string | undefined): EdgeRefusal {
+  if (code === "HPE_HEADER_OVERFLOW") return { kind: "headers-too-large" };
+  if (code === "ERR_HTTP_REQUEST_TIMEOUT") return { kind: "request-timeout" };
+  return { kind: "invalid-request", detail: "This is no HTTP/1.1 request." };
+}

@@ -1,0 +1,95 @@
+// What an operator asks of a running sale, in Prometheus' names and base units.
+import type { Claimed, ClaimCouponRefusal, Mechanism, Result } from "@stampede/domain";
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+
+export type ClaimOutcome =
+  | Claimed["kind"]
+  | ClaimCouponRefusal["kind"]
+  | "unavailable"
+  | "outcome-unknown"
+  | "error";
+
+export type Metrics = {
+  readonly registry: Registry;
+  readonly claimAnswered: (mechanism: Mechanism, outcome: ClaimOutcome, seconds: number) => void;
+  readonly streams: { readonly inc: () => void; readonly dec: () => void };
+};
+
+/** Gauges are read when Prometheus asks: `read` gives each gauge's values by label. */
+export type GaugeReading = {
+  readonly name: string;
+  readonly help: string;
+  readonly labels: readonly string[];
+  readonly read: () => readonly {
+    readonly labels: Record<string, string>;
+    readonly value: number;
+  }[];
+};
+
+/** 1 ms to 30 s: from an answer out of memory to the end of a long line at the row lock. */
+const LATENCY_BUCKETS_SECONDS = [
+  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30,
+];
+const BATCH_BUCKETS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000];
+
+export function makeMetrics(gauges: readonly GaugeReading[]): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const claims = new Counter({
+    name: "stampede_claims_total",
+    help: "Claims answered, by mechanism and outcome.",
+    labelNames: ["mechanism", "outcome"],
+    registers: [registry],
+  });
+  const latency = new Histogram({
+    name: "stampede_claim_duration_seconds",
+    help: "From a claim's arrival to its answer.",
+    labelNames: ["mechanism"],
+    buckets: LATENCY_BUCKETS_SECONDS,
+    registers: [registry],
+  });
+  const streams = new Gauge({
+    name: "stampede_streams",
+    help: "Watchers of event streams.",
+    registers: [registry],
+  });
+  for (const gauge of gauges) registerGauge(registry, gauge);
+  return {
+    registry,
+    claimAnswered(mechanism, outcome, seconds) {
+      claims.inc({ mechanism, outcome });
+      latency.observe({ mechanism }, seconds);
+    },
+    streams: { inc: () => streams.inc(), dec: () => streams.dec() },
+  };
+}
+
+/** Histogram of how many claims one transaction, script or produce request carried. */
+export function batchHistogram(registry: Registry): (kind: string, size: number) => void {
+  const histogram = new Histogram({
+    name: "stampede_batch_size",
+    help: "Claims carried by one database transaction, Redis script or Kafka produce request.",
+    labelNames: ["kind"],
+    buckets: BATCH_BUCKETS,
+    registers: [registry],
+  });
+  return (kind, size) => histogram.observe({ kind }, size);
+}
+
+export function outcomeOf(answer: Result<Claimed, ClaimCouponRefusal>): ClaimOutcome {
+  return answer.ok ? answer.value.kind : answer.refusal.kind;
+}
+
+function registerGauge(registry: Registry, { name, help, labels, read }: GaugeReading): void {
+  const gauge = new Gauge({
+    name,
+    help,
+    labelNames: [...labels],
+    registers: [],
+    collect() {
+      this.reset();
+      for (const entry of read()) this.set(entry.labels, entry.value);
+    },
+  });
+  registry.registerMetric(gauge);
+}

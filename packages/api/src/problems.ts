@@ -1,0 +1,187 @@
+// Everything that goes wrong, as RFC 9457 problem details: this file alone knows status numbers and
+// problem types. A published type keeps its meaning and is never reused.
+import type {
+  ChangeEventRefusal,
+  ClaimCouponRefusal,
+  CreateEventRefusal,
+  CursorRefusal,
+  EngineFault,
+  EventId,
+  Mechanism,
+} from "@stampede/domain";
+
+/** What the edge itself refuses, before any rule is asked. */
+export type EdgeRefusal =
+  | { readonly kind: "not-found" }
+  | { readonly kind: "method-not-allowed"; readonly allow: string }
+  | { readonly kind: "unauthenticated"; readonly scheme: string }
+  | { readonly kind: "forbidden" }
+  | { readonly kind: "invalid-request"; readonly detail: string }
+  | { readonly kind: "payload-too-large" }
+  | { readonly kind: "uri-too-long" }
+  | { readonly kind: "unsupported-media-type" }
+  | { readonly kind: "precondition-required" }
+  | { readonly kind: "headers-too-large" }
+  | { readonly kind: "request-timeout" }
+  | { readonly kind: "unavailable"; readonly detail: string; readonly retryAfterMs: number };
+
+export type Refusal =
+  | EdgeRefusal
+  | ClaimCouponRefusal
+  | CreateEventRefusal
+  | ChangeEventRefusal
+  | CursorRefusal;
+
+/** An answer ready to be sent. */
+export type Problem = {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: {
+    readonly type: string;
+    readonly title: string;
+    readonly status: number;
+    readonly detail: string;
+    readonly [member: string]: unknown;
+  };
+};
+
+export const PROBLEM_JSON = "application/problem+json; charset=utf-8";
+
+const VERSION_OF: Readonly<Record<Mechanism, string>> = {
+  "row-lock": "v1",
+  "redis-counter": "v2",
+  "kafka-queue": "v3",
+};
+
+/** The path on which an event takes claims. */
+export function claimPath(mechanism: Mechanism, eventId: string): string {
+  return `/${VERSION_OF[mechanism]}/events/${eventId}/issues`;
+}
+
+/** Where a person asks what became of their claim. */
+export function statusPath(eventId: string): string {
+  return `/events/${eventId}/issues/me`;
+}
+
+type Wording = { readonly status: number; readonly title: string; readonly detail: string };
+
+// One entry for each kind: a new refusal without one does not type-check.
+const WORDINGS: Readonly<Record<Refusal["kind"], Wording>> = {
+  "not-found": wording(404, "Not found", "There is nothing at this address. See /openapi.json."),
+  "method-not-allowed": wording(
+    405,
+    "Method not allowed",
+    "See Allow for what this address takes.",
+  ),
+  unauthenticated: wording(401, "Unauthenticated", "Say who you are: see WWW-Authenticate."),
+  forbidden: wording(403, "Forbidden", "This is for operators."),
+  "invalid-request": wording(400, "Invalid request", "The request is not well formed."),
+  "payload-too-large": wording(413, "Payload too large", "The body is too large for this address."),
+  "uri-too-long": wording(414, "URI too long", "The address is longer than 8 KiB."),
+  "unsupported-media-type": wording(415, "Unsupported media type", "Send plain JSON in UTF-8."),
+  "precondition-required": wording(428, "Precondition required", "Send the ETag as If-Match."),
+  "headers-too-large": wording(431, "Request header fields too large", "Send fewer header fields."),
+  "request-timeout": wording(408, "Request timeout", "The request did not arrive in time."),
+  unavailable: wording(
+    503,
+    "Unavailable",
+    "This cannot be done at the moment. Nothing has changed.",
+  ),
+  "no-such-event": wording(404, "No such event", "There is no event of this id."),
+  "wrong-mechanism": wording(409, "Wrong mechanism", "This event takes claims at another address."),
+  "sold-out": wording(409, "Sold out", "All coupons of this event are issued. This is final."),
+  "not-open": wording(409, "Not open", "This event has not opened yet."),
+  closed: wording(409, "Closed", "This event has closed."),
+  paused: wording(409, "Paused", "This event takes no claims for the moment."),
+  "event-exists": wording(409, "Event exists", "There is an event of this id already."),
+  "stale-version": wording(412, "Stale version", "The event is at another version: read it again."),
+  "limit-not-raisable": wording(
+    409,
+    "Limit not raisable",
+    "A limit can only rise, and only while the event is not sold out.",
+  ),
+  "window-empty": wording(400, "Invalid request", "closesAt must be later than opensAt."),
+  "pace-not-supported": wording(
+    400,
+    "Invalid request",
+    "Only a kafka-queue event can have a pace.",
+  ),
+  "cursor-unreadable": wording(400, "Invalid request", "cursor is not one that this list gave."),
+};
+
+export function problemOf(refusal: Refusal, eventId: EventId | null = null): Problem {
+  const { status, title, detail } = WORDINGS[refusal.kind];
+  const kind = status === 400 ? "invalid-request" : refusal.kind;
+  return {
+    status,
+    headers: headersOf(refusal),
+    body: {
+      type: `/problems/${kind}`,
+      title,
+      status,
+      detail: "detail" in refusal ? refusal.detail : detail,
+      ...membersOf(refusal, eventId),
+    },
+  };
+}
+
+function wording(status: number, title: string, detail: string): Wording {
+  return { status, title, detail };
+}
+
+function headersOf(refusal: Refusal): Record<string, string> {
+  if ("allow" in refusal) return { allow: refusal.allow };
+  if ("scheme" in refusal) return { "www-authenticate": refusal.scheme };
+  if ("retryAfterMs" in refusal) return { "retry-after": wholeSeconds(refusal.retryAfterMs) };
+  if ("waitMs" in refusal) return { "retry-after": wholeSeconds(refusal.waitMs) };
+  return refusal.kind === "paused" ? { "retry-after": "5" } : {};
+}
+
+function membersOf(refusal: Refusal, eventId: EventId | null): Record<string, unknown> {
+  if (refusal.kind === "not-open") return { opensAt: new Date(refusal.opensAtMs).toISOString() };
+  if (refusal.kind === "limit-not-raisable") return { limit: refusal.limit };
+  if (refusal.kind === "wrong-mechanism" && eventId !== null) {
+    return { claim: claimPath(refusal.mechanism, eventId) };
+  }
+  return {};
+}
+
+/** What to tell of an engine's failure: certainly nothing happened, or perhaps it did. */
+export function problemOfFault(fault: EngineFault, statusUrl: string | null): Problem {
+  if (fault.outcome === "not-applied") {
+    const { detail } = WORDINGS.unavailable;
+    return problemOf({ kind: "unavailable", detail, retryAfterMs: fault.retryAfterMs });
+  }
+  const status = 503;
+  const detail =
+    statusUrl === null
+      ? "It is not known whether this was done. Look before you try again."
+      : "It is not known whether this was done. Ask statusUrl, or claim again: that is safe.";
+  const members = statusUrl === null ? {} : { statusUrl };
+  return {
+    status,
+    headers: { "retry-after": wholeSeconds(fault.retryAfterMs) },
+    body: {
+      type: "/problems/outcome-unknown",
+      title: "Outcome unknown",
+      status,
+      detail,
+      ...members,
+    },
+  };
+}
+
+/** Our own mistake. The request id finds the log line. */
+export function problemOfBug(requestId: string): Problem {
+  const status = 500;
+  const detail = `Something is wrong on our side. Its log line has the request id ${requestId}.`;
+  return {
+    status,
+    headers: {},
+    body: { type: "/problems/internal-error", title: "Internal error", status, detail },
+  };
+}
+
+function wholeSeconds(ms: number): string {
+  return String(Math.max(1, Math.ceil(ms / 1_000)));
+}

@@ -1,0 +1,157 @@
+import type { Claimed, EventId, Mechanism } from "@stampede/domain";
+import { claimCoupon, claimStatus, EngineFault, MECHANISMS, parseEventId } from "@stampede/domain";
+import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler } from "fastify";
+import type { Dependencies } from "../app.ts";
+import { sendProblem } from "../errors.ts";
+import { outcomeOf } from "../metrics.ts";
+import type { ClaimOutcome } from "../metrics.ts";
+import { claimPath, problemOf, problemOfFault, statusPath } from "../problems.ts";
+import type { Refusal } from "../problems.ts";
+import {
+  ClaimStatusSchema,
+  CouponIssueSchema,
+  EventParamsSchema,
+  problemResponse,
+  StatusQuerySchema,
+  TicketSchema,
+} from "../schemas.ts";
+import { couponIssueOnWire, statusOnWire, ticketOnWire } from "../wire.ts";
+import { refuseClaimBody, wholeNumber } from "./form.ts";
+
+const CLAIM_BODY_BYTES_MAX = 1_024;
+const POLL_SECONDS_MAX = 10;
+
+/** The claim, one route for each mechanism, and the question what became of it. */
+export async function claimRoutes(app: FastifyInstance, dependencies: Dependencies): Promise<void> {
+  // A claim says nothing in its body, so load tools may send an empty one of any type.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+  for (const mechanism of MECHANISMS) claimRoute(app, dependencies, mechanism);
+  statusRoute(app, dependencies);
+}
+
+function claimRoute(app: FastifyInstance, dependencies: Dependencies, mechanism: Mechanism): void {
+  const { identity, metrics, monotonicMs } = dependencies;
+
+  app.post<{ Params: { id: string } }>(
+    claimPath(mechanism, ":id"),
+    {
+      bodyLimit: CLAIM_BODY_BYTES_MAX,
+      schema: claimSchema(mechanism),
+      onRequest: refuseStrangers(dependencies),
+    },
+    async (request, reply) => {
+      const arrivedMs = monotonicMs();
+      const person = identity.person(request.headers);
+      if (!person.ok) return refuse(request, reply, person.refusal, null);
+      const form = refuseClaimBody(request);
+      if (form !== null) return refuse(request, reply, form, null);
+      const eventId = parseEventId(request.params.id);
+      if (eventId === null) return refuse(request, reply, { kind: "no-such-event" }, null);
+      let outcome: ClaimOutcome = "error";
+      try {
+        const claim = { eventId, userId: person.value, mechanism };
+        const claimed = await claimCoupon(dependencies, claim);
+        outcome = outcomeOf(claimed);
+        return claimed.ok
+          ? sendClaimed(reply, eventId, claimed.value)
+          : sendProblem(reply, problemOf(claimed.refusal, eventId));
+      } catch (error) {
+        if (!(error instanceof EngineFault)) throw error;
+        outcome = error.outcome === "unknown" ? "outcome-unknown" : "unavailable";
+        request.log.warn({ engine: error.engine, eventId, outcome }, error.message);
+        return sendProblem(reply, problemOfFault(error, statusPath(eventId)));
+      } finally {
+        metrics.claimAnswered(mechanism, outcome, (monotonicMs() - arrivedMs) / 1_000);
+      }
+    },
+  );
+}
+
+/** Who is calling is judged before the form of the request is. */
+function refuseStrangers({ identity }: Dependencies): onRequestHookHandler {
+  return (request, reply, done) => {
+    const person = identity.person(request.headers);
+    if (person.ok) done();
+    else refuse(request, reply, person.refusal, null);
+  };
+}
+
+function sendClaimed(reply: FastifyReply, eventId: EventId, claimed: Claimed): FastifyReply {
+  if (claimed.kind === "queued") {
+    const { ticket } = claimed;
+    return reply
+      .code(202)
+      .header("location", `${statusPath(eventId)}?ticket=${ticket.ticket}`)
+      .header("retry-after", pollSeconds(ticket.estimate?.seconds ?? 1))
+      .send(ticketOnWire(ticket));
+  }
+  if (claimed.kind === "issued") reply.code(201).header("location", statusPath(eventId));
+  return reply.send(couponIssueOnWire(claimed.couponIssue));
+}
+
+function statusRoute(app: FastifyInstance, dependencies: Dependencies): void {
+  app.get<{ Params: { id: string }; Querystring: { ticket?: string } }>(
+    statusPath(":id"),
+    {
+      schema: {
+        summary: "What became of my claim",
+        security: [{ person: [] }],
+        params: EventParamsSchema,
+        querystring: StatusQuerySchema,
+        response: {
+          200: ClaimStatusSchema,
+          "4xx": problemResponse("refused"),
+          "5xx": problemResponse("failed"),
+        },
+      },
+      onRequest: refuseStrangers(dependencies),
+    },
+    async (request, reply) => {
+      const person = dependencies.identity.person(request.headers);
+      if (!person.ok) return refuse(request, reply, person.refusal, null);
+      const ticket = wholeNumber("ticket", request.query.ticket);
+      if (!ticket.ok) return refuse(request, reply, ticket.refusal, null);
+      const eventId = parseEventId(request.params.id);
+      if (eventId === null) return refuse(request, reply, { kind: "no-such-event" }, null);
+      const question = { eventId, userId: person.value, ticket: ticket.value };
+      const status = await claimStatus(dependencies, question);
+      if (!status.ok) return refuse(request, reply, status.refusal, eventId);
+      if (status.value.kind === "queued") {
+        reply.header("retry-after", pollSeconds(status.value.ticket.estimate?.seconds ?? 1));
+      }
+      return reply.header("cache-control", "no-store").send(statusOnWire(eventId, status.value));
+    },
+  );
+}
+
+function refuse(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  refusal: Refusal,
+  eventId: EventId | null,
+): FastifyReply {
+  request.log.debug({ problem: refusal.kind, url: request.routeOptions.url }, "refused");
+  return sendProblem(reply, problemOf(refusal, eventId));
+}
+
+/** A person near the front asks every second, one far behind every ten. */
+function pollSeconds(seconds: number): string {
+  return String(Math.min(POLL_SECONDS_MAX, Math.max(1, Math.floor(seconds / 2))));
+}
+
+function claimSchema(mechanism: Mechanism): Record<string, unknown> {
+  return {
+    summary: `Claim a coupon (${mechanism})`,
+    description: "Needs no body. Repeating it is safe: the person is the idempotency key.",
+    security: [{ person: [] }],
+    params: EventParamsSchema,
+    response: {
+      200: CouponIssueSchema,
+      201: CouponIssueSchema,
+      ...(mechanism === "kafka-queue" ? { 202: TicketSchema } : {}),
+      "4xx": problemResponse("refused: nothing changed"),
+      503: problemResponse("unavailable (not applied) or outcome-unknown (perhaps applied)"),
+    },
+  };
+}

@@ -1,0 +1,80 @@
+// What the schemas cannot say about a request's form. Every refusal names the field, never its content.
+import type { PageRequest, Result } from "@stampede/domain";
+import { ok, PAGE_SIZE_MAX, refuse, TIME_MS_MAX } from "@stampede/domain";
+import type { FastifyRequest } from "fastify";
+import type { EdgeRefusal } from "../problems.ts";
+
+const PAGE_SIZE_DEFAULT = 50;
+
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** A claim's body is nothing or `{}`. Null where it is. */
+export function refuseClaimBody({ headers, body }: FastifyRequest): EdgeRefusal | null {
+  if (!Buffer.isBuffer(body) || body.length === 0) return null;
+  if (headers["content-encoding"] !== undefined || !isJson(headers["content-type"])) {
+    return { kind: "unsupported-media-type" };
+  }
+  return isEmptyObject(body) ? null : invalid("The body of a claim must be empty or {}.");
+}
+
+function isJson(contentType: string | undefined): boolean {
+  return /^application\/json\s*(;\s*charset="?utf-8"?\s*)?$/i.test(contentType ?? "");
+}
+
+function isEmptyObject(body: Buffer): boolean {
+  try {
+    const value: unknown = JSON.parse(utf8.decode(body));
+    if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+    return Object.keys(value).length === 0;
+  } catch {
+    // No JSON, or no UTF-8: whatever the parser says of it would echo the input.
+    return false;
+  }
+}
+
+/** A whole number of at most 2^53 - 1 in a query; null where it is absent. */
+export function wholeNumber(
+  field: string,
+  text: string | undefined,
+): Result<number | null, EdgeRefusal> {
+  if (text === undefined) return ok(null);
+  const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
+  return Number.isSafeInteger(value)
+    ? ok(value)
+    : refuse(invalid(`${field} must be a whole number`));
+}
+
+export function pageRequest(
+  query: { readonly limit?: string; readonly cursor?: string },
+  sizeDefault = PAGE_SIZE_DEFAULT,
+): Result<PageRequest, EdgeRefusal> {
+  const limit = wholeNumber("limit", query.limit);
+  if (!limit.ok) return limit;
+  const size = limit.value ?? sizeDefault;
+  if (size < 1 || size > PAGE_SIZE_MAX) {
+    return refuse(invalid(`limit must be from 1 to ${PAGE_SIZE_MAX}`));
+  }
+  return ok({ size, cursor: query.cursor ?? null });
+}
+
+/** Epoch milliseconds of an RFC 3339 time; absent and null stay what they are. */
+export function timeMs<Absent extends null | undefined>(
+  field: string,
+  text: string | Absent,
+): Result<number | Absent, EdgeRefusal> {
+  if (typeof text !== "string") return ok(text);
+  const ms = Date.parse(text);
+  return ms >= 0 && ms <= TIME_MS_MAX
+    ? ok(ms)
+    : refuse(invalid(`${field} must be a time from 1970 to 9999`));
+}
+
+/** The version of a strong entity tag of ours; null where the header is anything else. */
+export function versionOfTag(tag: string): number | null {
+  const digits = /^"([1-9]\d{0,15})"$/.exec(tag)?.[1];
+  return digits === undefined ? null : Number(digits);
+}
+
+export function invalid(detail: string): EdgeRefusal {
+  return { kind: "invalid-request", detail };
+}

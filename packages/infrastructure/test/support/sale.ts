@@ -1,0 +1,32 @@
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { createEvent, parseEventId, parseUserId } from "@stampede/domain";
+import type { EventId, EventStore, Mechanism, UserId } from "@stampede/domain";
+import type { OpenEvent } from "@stampede/domain/contracts";
+
+/** Creates an event with an id of its own; times are relative to now, as in `OpenEvent`. */
+export async function createTestEvent(
+  store: EventStore,
+  mechanism: Mechanism,
+  wanted: OpenEvent & { readonly pace?: number },
+): Promise<EventId> {
+  const id = parseEventId(`event-${randomBytes(5).toString("hex")}`);
+  assert.ok(id !== null);
+  const created = await createEvent(store, {
+    id,
+    name: "A test event",
+    mechanism,
+    limit: wanted.limit,
+    opensAtMs: wanted.opensInMs === undefined ? null : Date.now() + wanted.opensInMs,
+    closesAtMs: wanted.closesInMs === undefined ? null : Date.now() + wanted.closesInMs,
+    pace: wanted.pace ?? null,
+  });
+  assert.ok(created.ok);
+  return id;
+}
+
+export function person(name: string | number): UserId {
+  const userId = parseUserId(`person-${name}`);
+  assert.ok(userId !== null);
+  return userId;
+}
