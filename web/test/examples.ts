@@ -1,0 +1,48 @@
+import type { CouponEvent, Frame } from "../public/wire.js";
+
+/** An open queue of a hundred coupons; `changes` says what a test is about. */
+export function anEvent(changes: Partial<CouponEvent> = {}): CouponEvent {
+  return {
+    id: "spring",
+    name: "Spring coupon",
+    mechanism: "kafka-queue",
+    limit: 100,
+    issued: 0,
+    remaining: 100,
+    state: "open",
+    paused: false,
+    opensAt: "2026-12-01T00:00:00.000Z",
+    closesAt: null,
+    pace: null,
+    version: 1,
+    claim: "/v3/events/spring/issues",
+    available: true,
+    ...changes,
+  };
+}
+
+export function aFrame(changes: Partial<Frame> = {}): Frame {
+  return {
+    issued: 0,
+    remaining: 100,
+    state: "open",
+    decided: 0,
+    perSecond: null,
+    lastWinningTicket: null,
+    ...changes,
+  };
+}
+
+export const COUPON = {
+  seq: 7,
+  code: "0123456789ABCDEFGHJKMNPQRS",
+  issuedAt: "2026-12-01T00:00:01.000Z",
+};
+
+export const SOLD_OUT_AT_103: Partial<Frame> = {
+  issued: 100,
+  remaining: 0,
+  state: "sold-out",
+  decided: 4711,
+  lastWinningTicket: 103,
+};
