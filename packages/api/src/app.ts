@@ -1,5 +1,5 @@
 import type { EventStore, FindMechanism, Issuers, ProgressFeed } from "@stampede/domain";
-import Fastify from "fastify";
+import Fastify, { LogController } from "fastify";
 import type { FastifyBaseLogger, FastifyInstance } from "fastify";
 import { answerParserError, registerErrors } from "./errors.ts";
 import type { Identity } from "./identity.ts";
@@ -25,6 +25,8 @@ export type Dependencies = {
   readonly isReady: () => boolean;
   /** True once a shutdown has begun: new requests are turned away. */
   readonly isDraining: () => boolean;
+  /** False in a process that only decides: it has no routes for people and operators. */
+  readonly takesClaims: boolean;
   /** Milliseconds, monotonic. */
   readonly monotonicMs: () => number;
   /** A number in [0, 1), to spread retries. */
@@ -45,7 +47,7 @@ export async function buildApp(
 ): Promise<FastifyInstance> {
   const app = Fastify({
     loggerInstance: logger,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: OPERATOR_BODY_BYTES_MAX,
     return503OnClosing: false,
     forceCloseConnections: "idle",
@@ -66,10 +68,11 @@ export async function buildApp(
   registerErrors(app, dependencies.isDraining);
   app.removeContentTypeParser("text/plain");
   await registerOpenApi(app);
+  await app.register(healthRoutes, dependencies);
+  if (!dependencies.takesClaims) return app;
   await app.register(claimRoutes, dependencies);
   await app.register(eventRoutes, dependencies);
   await app.register(streamRoutes, dependencies);
-  await app.register(healthRoutes, dependencies);
   await app.register(pageRoutes);
   return app;
 }

@@ -15,13 +15,14 @@ export type Metrics = {
   readonly streams: { readonly inc: () => void; readonly dec: () => void };
 };
 
-/** Gauges are read when Prometheus asks: `read` gives each gauge's values by label. */
-export type GaugeReading = {
+/** Read when Prometheus asks: `read` gives the values by label. */
+export type Measure = {
   readonly name: string;
   readonly help: string;
+  readonly type: "gauge" | "counter";
   readonly labels: readonly string[];
   readonly read: () => readonly {
-    readonly labels: Record<string, string>;
+    readonly labels: Readonly<Record<string, string>>;
     readonly value: number;
   }[];
 };
@@ -32,7 +33,7 @@ const LATENCY_BUCKETS_SECONDS = [
 ];
 const BATCH_BUCKETS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000];
 
-export function makeMetrics(gauges: readonly GaugeReading[]): Metrics {
+export function makeMetrics(measures: readonly Measure[]): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const claims = new Counter({
@@ -53,7 +54,7 @@ export function makeMetrics(gauges: readonly GaugeReading[]): Metrics {
     help: "Watchers of event streams.",
     registers: [registry],
   });
-  for (const gauge of gauges) registerGauge(registry, gauge);
+  for (const measure of measures) registerMeasure(registry, measure);
   return {
     registry,
     claimAnswered(mechanism, outcome, seconds) {
@@ -80,16 +81,24 @@ export function outcomeOf(answer: Result<Claimed, ClaimCouponRefusal>): ClaimOut
   return answer.ok ? answer.value.kind : answer.refusal.kind;
 }
 
-function registerGauge(registry: Registry, { name, help, labels, read }: GaugeReading): void {
-  const gauge = new Gauge({
-    name,
-    help,
-    labelNames: [...labels],
-    registers: [],
-    collect() {
-      this.reset();
-      for (const entry of read()) this.set(entry.labels, entry.value);
-    },
-  });
-  registry.registerMetric(gauge);
+function registerMeasure(registry: Registry, measure: Measure): void {
+  const { name, help, labels, read } = measure;
+  const configuration = { name, help, labelNames: [...labels], registers: [] };
+  const metric =
+    measure.type === "gauge"
+      ? new Gauge({
+          ...configuration,
+          collect() {
+            this.reset();
+            for (const { labels: at, value } of read()) this.set(at, value);
+          },
+        })
+      : new Counter({
+          ...configuration,
+          collect() {
+            this.reset();
+            for (const { labels: at, value } of read()) this.inc(at, value);
+          },
+        });
+  registry.registerMetric(metric);
 }

@@ -45,6 +45,7 @@ export async function openApp(
       engines: () => ({ postgres: "up", redis: "up", kafka: "off" }),
       isReady: () => true,
       isDraining: () => draining,
+      takesClaims: true,
       monotonicMs: () => performance.now(),
       random: () => 0.5,
     },

@@ -3,6 +3,7 @@ import { EngineFault } from "@stampede/domain";
 import pg from "pg";
 import { databaseClock } from "./database-clock.ts";
 import type { DatabaseClock } from "./database-clock.ts";
+import { waitingLine } from "./waiting-line.ts";
 import { isRetryable, postgresFault, sqlState } from "./faults.ts";
 import { refuseUnsafeSettings } from "./settings.ts";
 
@@ -24,6 +25,8 @@ export type Postgres = Sql & {
   readonly clock: DatabaseClock;
   /** Whether the last contact succeeded; asked anew every second. */
   isUp(): boolean;
+  /** Turns away all who wait for a connection, and all who come later: a shutdown's last resort. */
+  turnAway(): void;
   usage(): { readonly open: number; readonly idle: number; readonly waiting: number };
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -39,6 +42,7 @@ export type PostgresOptions = {
   readonly waitMsMax: number;
 };
 
+const CONNECT_MS_MAX = 3_000;
 const STATEMENT_MS_MAX = 5_000;
 /** Beyond the server's own statement timeout, so that the server's clear error comes first. */
 const REPLY_MS_MAX = 8_000;
@@ -49,18 +53,19 @@ const ATTEMPTS_MAX = 3;
 /** Opens a pool and checks that this database keeps what it acknowledges. */
 export async function openPostgres(options: PostgresOptions): Promise<Postgres> {
   const pool = makePool(options);
-  const checkOut = async (): Promise<pg.PoolClient> => {
-    if (pool.waitingCount >= options.waitersMax) {
-      throw new EngineFault(
-        "postgres",
-        "not-applied",
-        "the line for a database connection is full",
-      );
+  const line = waitingLine({ ...options, permits: options.connectionsMax });
+  /** Runs with a connection of the pool, in the order in which callers came. */
+  const withConnection = async <Value>(
+    run: (client: pg.PoolClient) => Promise<Value>,
+  ): Promise<Value> => {
+    if (!(await line.enter())) {
+      const message = "no database connection was free in time";
+      throw new EngineFault("postgres", "not-applied", message);
     }
     try {
-      return await pool.connect();
-    } catch (error) {
-      throw postgresFault(error, "not-applied");
+      return await releasing(await connect(pool), run);
+    } finally {
+      line.leave();
     }
   };
   const clock = databaseClock(async () => {
@@ -71,14 +76,11 @@ export async function openPostgres(options: PostgresOptions): Promise<Postgres> 
     return rows[0]?.ms ?? Number.NaN;
   });
   const postgres: Postgres = {
-    async query(text, values) {
-      const client = await checkOut();
-      return releasing(client, async () => runOn(client, text, values));
-    },
+    query: async (text, values) => withConnection(async (client) => runOn(client, text, values)),
     async transaction(run) {
       for (let attempt = 1; ; attempt += 1) {
         try {
-          return await runTransaction(await checkOut(), run);
+          return await withConnection(async (client) => runTransaction(client, run));
         } catch (error) {
           if (attempt === ATTEMPTS_MAX || !isRetryable(error)) throw error;
           await sleep(attempt * 5);
@@ -88,9 +90,11 @@ export async function openPostgres(options: PostgresOptions): Promise<Postgres> 
     openSession: async (settings) => openSession(options.url, settings),
     clock,
     isUp: () => clock.isUp(),
-    usage: () => ({ open: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
+    usage: () => ({ open: pool.totalCount, idle: pool.idleCount, waiting: line.waiting() }),
+    turnAway: () => line.close(),
     async close() {
       clock.close();
+      line.close();
       if (!pool.ended) await pool.end();
     },
     [Symbol.asyncDispose]: async () => postgres.close(),
@@ -109,7 +113,7 @@ function makePool(options: PostgresOptions): pg.Pool {
   const pool = new pg.Pool({
     connectionString: options.url,
     max: options.connectionsMax,
-    connectionTimeoutMillis: options.waitMsMax,
+    connectionTimeoutMillis: CONNECT_MS_MAX,
     idleTimeoutMillis: 60_000,
     query_timeout: REPLY_MS_MAX,
     statement_timeout: STATEMENT_MS_MAX,
@@ -153,32 +157,41 @@ async function runTransaction<Value>(
   run: (sql: Sql) => Promise<Value>,
 ): Promise<Value> {
   const sql: Sql = { query: async (text, values) => runOn(client, text, values) };
-  return releasing(client, async () => {
-    await runPlain(client, "BEGIN", "not-applied");
-    let value: Value;
-    try {
-      value = await run(sql);
-    } catch (error) {
-      // A session that answered is clean after ROLLBACK; one that did not is thrown away below.
-      if (!(error instanceof EngineFault) || sqlState(error.cause) !== null) {
-        await runPlain(client, "ROLLBACK", "not-applied");
-      }
-      throw error;
+  await runPlain(client, "BEGIN", "not-applied");
+  let value: Value;
+  try {
+    value = await run(sql);
+  } catch (error) {
+    // A session that answered is clean after ROLLBACK; one that did not is closed by `releasing`.
+    if (!(error instanceof EngineFault) || sqlState(error.cause) !== null) {
+      await runPlain(client, "ROLLBACK", "not-applied");
     }
-    const tag = await runPlain(client, "COMMIT", "unknown");
-    // PostgreSQL answers COMMIT of an aborted transaction with success and the tag ROLLBACK (F3).
-    if (tag !== "COMMIT") {
-      throw new EngineFault("postgres", "not-applied", `COMMIT was answered by ${tag}`);
-    }
-    return value;
-  });
+    throw error;
+  }
+  const tag = await runPlain(client, "COMMIT", "unknown");
+  // PostgreSQL answers COMMIT of an aborted transaction with success and the tag ROLLBACK (F3).
+  if (tag !== "COMMIT") {
+    throw new EngineFault("postgres", "not-applied", `COMMIT was answered by ${tag}`);
+  }
+  return value;
+}
+
+async function connect(pool: pg.Pool): Promise<pg.PoolClient> {
+  try {
+    return await pool.connect();
+  } catch (error) {
+    throw postgresFault(error, "not-applied");
+  }
 }
 
 /** Gives the connection back, or closes it where an answer is missing: it may come late. */
-async function releasing<Value>(client: pg.PoolClient, run: () => Promise<Value>): Promise<Value> {
+async function releasing<Value>(
+  client: pg.PoolClient,
+  run: (client: pg.PoolClient) => Promise<Value>,
+): Promise<Value> {
   let broken = false;
   try {
-    return await run();
+    return await run(client);
   } catch (error) {
     broken = error instanceof EngineFault && sqlState(error.cause) === null;
     throw error;

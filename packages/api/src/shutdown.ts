@@ -1,0 +1,39 @@
+import type { FastifyInstance } from "fastify";
+import type { Logger } from "pino";
+
+/** A shutdown ends within ten seconds: this long for those who wait ... */
+const FINISH_MS_MAX = 6_500;
+/** ... and this long until connections are cut, whatever is on them. */
+const CUT_MS_MAX = 8_500;
+
+/** Resolves at the first SIGINT or SIGTERM; the second one ends the process at once. */
+export async function untilStopped(log: Logger): Promise<void> {
+  return new Promise((resolve) => {
+    let signals = 0;
+    const onSignal = (signal: NodeJS.Signals): void => {
+      signals += 1;
+      if (signals > 1) process.exit(1);
+      log.info({ signal }, "stopping: no new claims, those under way are finished");
+      resolve();
+    };
+    process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
+  });
+}
+
+/**
+ * Stops listening, ends the streams and finishes the requests under way. `turnAway` is called when
+ * those who still wait in line must be told that nothing was applied.
+ */
+export async function drain(app: FastifyInstance, turnAway: () => void): Promise<void> {
+  const tell = setTimeout(turnAway, FINISH_MS_MAX);
+  const cut = setTimeout(() => app.server.closeAllConnections(), CUT_MS_MAX);
+  // A connection becomes idle when its answer is sent, which may be after the server began to close.
+  const sweep = setInterval(() => app.server.closeIdleConnections(), 100);
+  try {
+    await app.close();
+  } finally {
+    clearTimeout(tell);
+    clearTimeout(cut);
+    clearInterval(sweep);
+  }
+}

@@ -1,0 +1,53 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { TestContext } from "node:test";
+import { waitingLine } from "../../src/postgres/waiting-line.ts";
+import type { WaitingLine } from "../../src/postgres/waiting-line.ts";
+
+function open(t: TestContext, waitersMax: number, waitMsMax = 60_000): WaitingLine {
+  const line = waitingLine({ permits: 1, waitersMax, waitMsMax });
+  t.after(() => line.close());
+  return line;
+}
+
+test("gives the permit to the next in line, in the order in which they came", async (t) => {
+  const line = open(t, 100);
+  assert.equal(await line.enter(), true);
+  const order: number[] = [];
+  const all = Array.from({ length: 50 }, async (_, n) => {
+    assert.equal(await line.enter(), true);
+    order.push(n);
+    line.leave();
+  });
+  assert.equal(line.waiting(), 50);
+  line.leave();
+  await Promise.all(all);
+  assert.deepEqual(order, Array.from({ length: 50 }, (_, n) => n));
+  assert.equal(line.waiting(), 0);
+});
+
+test("turns away whoever finds the line full", async (t) => {
+  const line = open(t, 1);
+  await line.enter();
+  const waiting = line.enter();
+  assert.equal(await line.enter(), false);
+  line.leave();
+  assert.equal(await waiting, true);
+});
+
+test("turns away whoever has waited too long, and serves the others", async (t) => {
+  const line = open(t, 10, 1);
+  await line.enter();
+  assert.equal(await line.enter(), false);
+  line.leave();
+  assert.equal(await line.enter(), true);
+});
+
+test("turns away everybody when it closes", async (t) => {
+  const line = open(t, 10);
+  await line.enter();
+  const waiting = [line.enter(), line.enter()];
+  line.close();
+  assert.deepEqual(await Promise.all(waiting), [false, false]);
+  assert.equal(await line.enter(), false);
+});
