@@ -1,0 +1,155 @@
+import { spawn } from "node:child_process";
+import { createHash, randomBytes } from "node:crypto";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { EngineName, EngineOptions } from "./engine.ts";
+import { EngineUnavailable } from "./engine.ts";
+import { waitForLock } from "./folder-lock.ts";
+import { errorCode, signalGroup } from "./processes.ts";
+
+export type Fetch = {
+  readonly engine: EngineName;
+  readonly title: string;
+  readonly sizeMb: number;
+  readonly folderName: string;
+  readonly pomPath: string;
+  readonly goal: "copy-dependencies" | "unpack-dependencies";
+  readonly settings: Readonly<Record<string, string>>;
+  /** Last touches to the fetched folder before anybody else can see it. */
+  readonly prepare?: (folder: string) => void;
+  readonly remedy: string;
+  readonly options: Pick<EngineOptions, "cacheFolder" | "report" | "signal">;
+};
+
+const plugin = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1";
+const fetchMsMax = 15 * 60_000;
+const progressMs = 2_000;
+
+/** Where engines are kept for every data folder, so that `--fresh` and tests need no download. */
+export const defaultCacheFolder: string = fileURLToPath(
+  new URL("../../../../.stampede/engines", import.meta.url),
+);
+
+/**
+ * Returns a folder of the cache with what the pom names, fetched at the first call. The folder
+ * appears whole, by a rename, and under a lock: `npm start` and `npm test` may ask at once.
+ */
+export async function fetchByMaven(fetch: Fetch): Promise<string> {
+  const cache = resolve(fetch.options.cacheFolder ?? defaultCacheFolder);
+  // Of the pom as well, so that a changed version is not mistaken for the one already there.
+  const mark = createHash("sha256").update(readFileSync(fetch.pomPath)).digest("hex").slice(0, 8);
+  const folder = join(cache, `${fetch.folderName}-${process.platform}-${process.arch}-${mark}`);
+  if (existsSync(folder)) return folder;
+  mkdirSync(cache, { recursive: true });
+  const lock = await waitForLock(`${folder}.lock`, {
+    signal: fetch.options.signal,
+    onWait: () => fetch.options.report?.(`Waiting for another process to fetch ${fetch.title}.`),
+  });
+  const draft = `${folder}.${randomBytes(4).toString("hex")}.new`;
+  try {
+    if (existsSync(folder)) return folder;
+    // The plugin leaves marks beside the pom, and the source tree may be read-only or shared.
+    mkdirSync(draft);
+    const pomPath = join(draft, "pom.xml");
+    copyFileSync(fetch.pomPath, pomPath);
+    const fetched = join(draft, "fetched");
+    await runMaven({ ...fetch, pomPath }, fetched);
+    fetch.prepare?.(fetched);
+    renameSync(fetched, folder);
+    return folder;
+  } finally {
+    rmSync(draft, { recursive: true, force: true });
+    lock.release();
+  }
+}
+
+async function runMaven(fetch: Fetch, outputFolder: string): Promise<void> {
+  const report = fetch.options.report ?? (() => undefined);
+  report(`Downloading ${fetch.title} (${fetch.sizeMb} MB) by Maven, once.`);
+  const child = spawn(
+    "mvn",
+    [
+      // Not -B: batch mode would hide how far a large file is.
+      "-f",
+      fetch.pomPath,
+      `${plugin}:${fetch.goal}`,
+      "-DincludeScope=runtime",
+      `-DoutputDirectory=${outputFolder}`,
+      ...Object.entries(fetch.settings).map(([name, value]) => `-D${name}=${value}`),
+    ],
+    { detached: true, stdio: ["ignore", "pipe", "pipe"] },
+  );
+  const meter = mavenMeter();
+  const problems: string[] = [];
+  const read = (chunk: Buffer): void => {
+    for (const line of chunk.toString("utf8").split(/[\r\n]+/)) {
+      meter.read(line);
+      if (line.includes("ERROR")) problems.push(plain(line));
+    }
+  };
+  child.stdout.on("data", read);
+  child.stderr.on("data", read);
+  const kill = (): void => {
+    if (child.pid !== undefined) signalGroup(child.pid, "SIGKILL");
+  };
+  fetch.options.signal?.addEventListener("abort", kill, { once: true });
+  const deadline = setTimeout(kill, fetchMsMax);
+  let shown = 0;
+  const progress = setInterval(() => {
+    const doneMb = Math.floor(meter.megabytes());
+    if (doneMb > shown) report(`  ${fetch.title}: ${doneMb} of about ${fetch.sizeMb} MB`);
+    shown = Math.max(shown, doneMb);
+  }, progressMs);
+  try {
+    const code = await new Promise<number | null>((resolve, reject) => {
+      child.once("error", reject);
+      child.once("close", resolve);
+    });
+    fetch.options.signal?.throwIfAborted();
+    if (code !== 0) throw unavailable(fetch, `Maven failed: ${problems[0] ?? `exit ${code}`}.`);
+  } catch (error) {
+    if (errorCode(error) !== "ENOENT") throw error;
+    throw unavailable(fetch, "it has to be fetched by Maven, and there is no mvn on the PATH.");
+  } finally {
+    clearTimeout(deadline);
+    clearInterval(progress);
+    fetch.options.signal?.removeEventListener("abort", kill);
+  }
+}
+
+function unavailable(fetch: Fetch, reason: string): EngineUnavailable {
+  return new EngineUnavailable(fetch.engine, { reason, remedy: fetch.remedy });
+}
+
+/** Counts what Maven says it has downloaded: whole files, and the parts of those under way. */
+export function mavenMeter(): { read(line: string): void; megabytes(): number } {
+  let whole = 0;
+  let partial = 0;
+  return {
+    read(line) {
+      const file = /^Downloaded from .* \((?<size>[\d.]+) (?<unit>B|kB|MB) at/.exec(plain(line));
+      if (file?.groups !== undefined) {
+        whole += inMegabytes(file.groups["size"], file.groups["unit"]);
+        partial = 0;
+      } else if (line.startsWith("Progress (")) {
+        const parts = line.matchAll(/(?<size>[\d.]+)(?:\/[\d.]+)? (?<unit>B|kB|MB)\b/g);
+        partial = [...parts]
+          .map(({ groups }) => inMegabytes(groups?.["size"], groups?.["unit"]))
+          .reduce((sum, size) => sum + size, 0);
+      }
+    },
+    megabytes: () => whole + partial,
+  };
+}
+
+function inMegabytes(size: string | undefined, unit: string | undefined): number {
+  const bytes = Number(size) * (unit === "MB" ? 1e6 : unit === "kB" ? 1e3 : 1);
+  return bytes / 1e6;
+}
+
+/** Without the colours that Maven adds on some machines even when nobody looks. */
+function plain(line: string): string {
+  // oxlint-disable-next-line no-control-regex -- the escape character is what is looked for
+  return line.replaceAll(/\u001b\[[\d;]*m/g, "").trim();
+}

@@ -1,0 +1,109 @@
+// What `npm start` runs: node start.ts SERVER_SCRIPT [--fresh] [--data FOLDER]
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { inspect, parseArgs } from "node:util";
+import { LaunchRefused, killAll, launch } from "./launcher.ts";
+import type { Launched, LaunchPlan } from "./launcher.ts";
+import { errorCode } from "./processes.ts";
+import { randomSecret } from "./private-file.ts";
+
+const usage = "Usage: npm start [-- [--fresh] [--data FOLDER]]";
+const portMax = 65_535;
+
+/**
+ * One Ctrl-C may arrive twice: the terminal signals the whole group, and npm hands its own on. Only
+ * a signal that comes clearly later is a second thought.
+ */
+const echoMs = 1_000;
+
+const ending = new AbortController();
+const say = (line: string): void => console.log(line);
+// A closed terminal must not keep us from stopping what runs: its streams fail from then on.
+process.stdout.on("error", () => undefined);
+process.stderr.on("error", () => undefined);
+
+try {
+  await run(readPlan());
+} catch (error) {
+  // What was interrupted on purpose has not failed.
+  if (!ending.signal.aborted) {
+    process.exitCode = 1;
+    console.error(`\nStampede cannot start. ${describe(error)}`);
+  }
+}
+if (ending.signal.aborted) say("Stopped.");
+// Nothing is left to wait for, whatever a library may still keep open.
+process.exit();
+
+async function run(plan: LaunchPlan): Promise<void> {
+  endOnSignals(plan.dataFolder);
+  const launched = await launch(plan);
+  say(welcome(plan, launched));
+  if (!ending.signal.aborted) await once(ending.signal, "abort");
+  await launched.stop();
+}
+
+function endOnSignals(dataFolder: string): void {
+  let firstMs = 0;
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.on(signal, () => {
+      if (!ending.signal.aborted) {
+        firstMs = performance.now();
+        say("\nStopping. Ctrl-C again kills at once.");
+        ending.abort();
+      } else if (performance.now() - firstMs > echoMs) {
+        void killAll(dataFolder).finally(() => process.exit(1));
+      }
+    });
+  }
+}
+
+function welcome(plan: LaunchPlan, launched: Launched): string {
+  return [
+    "",
+    `  Page            ${launched.url}`,
+    ...(plan.auth === "dev" ? [`  Operator token  ${launched.adminToken}`] : []),
+    `  Data            ${plan.dataFolder} (npm start -- --fresh begins anew)`,
+    "  Stop            Ctrl-C",
+    "",
+  ].join("\n");
+}
+
+/** Throws where the command or the environment makes no sense. */
+function readPlan(): LaunchPlan {
+  const { env } = process;
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { fresh: { type: "boolean" }, data: { type: "string" } },
+  });
+  const [scriptPath] = positionals;
+  if (scriptPath === undefined || positionals.length > 1) throw new LaunchRefused(usage);
+  const port = Number(env["PORT"] || 3000);
+  if (!Number.isInteger(port) || port < 0 || port > portMax) {
+    throw new LaunchRefused(`PORT must be a number from 0 to ${portMax}, not "${env["PORT"]}".`);
+  }
+  return {
+    scriptPath,
+    dataFolder: values.data ?? fileURLToPath(new URL("../../../../.stampede", import.meta.url)),
+    fresh: values.fresh === true ? "wipe" : "keep",
+    host: env["HOST"] || "127.0.0.1",
+    port,
+    adminToken: env["ADMIN_TOKEN"] || randomSecret(),
+    auth: env["AUTH"] || "dev",
+    external: {
+      postgres: env["DATABASE_URL"] || null,
+      redis: env["REDIS_URL"] || null,
+      kafka: env["KAFKA_BROKERS"] || null,
+    },
+    environment: env,
+    report: say,
+    signal: ending.signal,
+  };
+}
+
+function describe(error: unknown): string {
+  if (error instanceof LaunchRefused) return error.message;
+  if (errorCode(error)?.startsWith("ERR_PARSE_ARGS") === true) return `${String(error)}\n${usage}`;
+  // Not foreseen: with all that is known.
+  return error instanceof Error ? inspect(error) : String(error);
+}

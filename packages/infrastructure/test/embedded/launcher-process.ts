@@ -1,0 +1,105 @@
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import type { TestContext } from "node:test";
+import { fileURLToPath } from "node:url";
+import { killAll } from "../../src/embedded/launcher.ts";
+
+export type LauncherProcess = {
+  readonly pid: number;
+  readonly exited: Promise<number | null>;
+  /** All that it has printed so far. */
+  output(): string;
+  /** Waits until it has printed the text; fails when it ends or takes too long. */
+  prints(text: string): Promise<void>;
+  signal(signal: NodeJS.Signals): void;
+};
+
+export type Pids = Record<"launcher" | "server" | "postgres" | "redis" | "kafka", number | null>;
+
+const waitMsMax = 30_000;
+const script = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+
+export type LauncherFolder = {
+  readonly folder: string;
+  /** Runs the launcher as npm does, with the fake server, no Kafka of its own and a free port. */
+  readonly start: (more?: LauncherOptions) => LauncherProcess;
+};
+
+export type LauncherOptions = {
+  readonly args?: readonly string[];
+  readonly environment?: NodeJS.ProcessEnv;
+};
+
+/** An empty data folder; after the test it is gone with all that was started on it. */
+export function launcherFolder(t: TestContext): LauncherFolder {
+  const folder = mkdtempSync(join(tmpdir(), "stampede-launcher-"));
+  const started: LauncherProcess[] = [];
+  // One hook for all: the launchers first, or they would start again what is killed here.
+  t.after(async () => {
+    for (const launcher of started) {
+      launcher.signal("SIGKILL");
+      await launcher.exited;
+    }
+    await killAll(folder);
+    rmSync(folder, { recursive: true, force: true });
+  });
+  return {
+    folder,
+    start(more = {}) {
+      const launcher = startLauncher(folder, more);
+      started.push(launcher);
+      return launcher;
+    },
+  };
+}
+
+function startLauncher(folder: string, more: LauncherOptions): LauncherProcess {
+  const start = script("../../src/embedded/start.ts");
+  const server = script("./fixtures/server.ts");
+  const { DATABASE_URL: _, REDIS_URL: __, ADMIN_TOKEN: ___, ...environment } = process.env;
+  const child = spawn(process.execPath, [start, server, "--data", folder, ...(more.args ?? [])], {
+    env: { ...environment, PORT: "0", KAFKA_BROKERS: "127.0.0.1:9", ...more.environment },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let output = "";
+  child.stdout.on("data", (chunk) => (output += String(chunk)));
+  child.stderr.on("data", (chunk) => (output += String(chunk)));
+  let ended = false;
+  const exited = new Promise<number | null>((resolve) => {
+    child.once("close", (code) => {
+      ended = true;
+      resolve(code);
+    });
+  });
+  return {
+    pid: child.pid ?? 0,
+    exited,
+    output: () => output,
+    prints: (text) =>
+      until(`the launcher prints "${text}"`, () => {
+        if (output.includes(text)) return true;
+        if (ended) throw new Error(`The launcher ended before it printed "${text}":\n${output}`);
+        return false;
+      }),
+    signal: (signal) => child.kill(signal),
+  };
+}
+
+export function recorded(folder: string): { pids: Pids; [field: string]: unknown } {
+  return JSON.parse(readFileSync(join(folder, "engines.json"), "utf8"));
+}
+
+/** Waits for a condition, with a deadline. */
+export async function until(
+  title: string,
+  condition: () => boolean | Promise<boolean>,
+): Promise<void> {
+  const deadlineMs = performance.now() + waitMsMax;
+  while (!(await condition())) {
+    if (performance.now() > deadlineMs) throw new Error(`Not within ${waitMsMax} ms: ${title}`);
+    await delay(20);
+  }
+}

@@ -1,0 +1,198 @@
+// What `npm start` promises. Red when, in launcher.ts, the leftovers are not ended (`endLeftover`),
+// the engines are not pushed on the stack, or `supervise` is left out.
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync, readdirSync, statSync, symlinkSync } from "node:fs";
+import { createServer } from "node:net";
+import type { AddressInfo } from "node:net";
+import { delimiter, join } from "node:path";
+import { describe, test } from "node:test";
+import pg from "pg";
+import { isAlive } from "../../src/embedded/processes.ts";
+import { missing } from "../support/engines.ts";
+import { launcherFolder, recorded, until } from "./launcher-process.ts";
+import type { Pids } from "./launcher-process.ts";
+
+const ready = "Stop  ";
+
+describe("launcher", { skip: missing("postgres", "redis") }, () => {
+  test("says what runs in private files, makes the demo events, and SIGINT leaves nothing", async (t) => {
+    const { folder, start } = launcherFolder(t);
+    const launcher = start();
+    await launcher.prints(ready);
+
+    const engines = recorded(folder);
+    assert.deepEqual(Object.keys(engines), ["databaseUrl", "redisUrl", "kafkaBrokers", "pids"]);
+    assert.match(String(engines["databaseUrl"]), /^postgres:\/\/.*\/stampede$/);
+    assert.match(String(engines["redisUrl"]), /^redis:\/\//);
+    assert.equal(engines["kafkaBrokers"], "127.0.0.1:9");
+    const { launcher: self, kafka, ...own } = engines.pids;
+    assert.equal(self, launcher.pid);
+    assert.equal(kafka, null);
+    for (const pid of Object.values(own)) assert.ok(pid !== null && isAlive(pid));
+    for (const file of ["engines.json", "server.json"]) {
+      assert.equal(statSync(join(folder, file)).mode & 0o777, 0o600);
+    }
+    const url = pageOf(launcher.output());
+    const { events } = await getJson(`${url}/events`);
+    assert.deepEqual(
+      events.map(({ id, limit, pace }) => [id, limit, pace]),
+      [
+        ["demo-row-lock", 100, undefined],
+        ["demo-redis-counter", 100, undefined],
+        ["demo-kafka-queue", 100, 5],
+      ],
+    );
+
+    launcher.signal("SIGINT");
+    // Twice, as a terminal and npm together send it: that is one wish, not two.
+    launcher.signal("SIGINT");
+    assert.equal(await launcher.exited, 0);
+    assertAllGone(engines.pids);
+    assert.deepEqual(
+      readdirSync(folder).filter((file) => file.endsWith(".json")),
+      [],
+    );
+  });
+
+  test("starts the server and each engine again at the same address when they are killed", async (t) => {
+    const { folder, start } = launcherFolder(t);
+    const launcher = start();
+    await launcher.prints(ready);
+    const before = recorded(folder);
+    for (const name of ["server", "postgres", "redis"] as const) {
+      process.kill(before.pids[name] ?? 0, "SIGKILL");
+    }
+    for (const title of ["The server", "PostgreSQL", "Redis"]) {
+      await launcher.prints(`${title} is back`);
+    }
+    const after = recorded(folder);
+    assert.deepEqual({ ...after, pids: null }, { ...before, pids: null });
+    for (const name of ["server", "postgres", "redis"] as const) {
+      assert.notEqual(after.pids[name], before.pids[name]);
+      assert.ok(isAlive(after.pids[name] ?? 0));
+    }
+    assert.equal((await fetch(`${pageOf(launcher.output())}/readyz`)).status, 200);
+  });
+
+  test("replaces what a killed launcher left running, and no row is lost", async (t) => {
+    const { folder, start } = launcherFolder(t);
+    const killed = start();
+    await killed.prints(ready);
+    const before = recorded(folder);
+    await query(before["databaseUrl"], "CREATE TABLE kept AS SELECT 7 AS seven");
+    killed.signal("SIGKILL");
+    await killed.exited;
+    assert.ok(isAlive(before.pids.postgres ?? 0), "the engines outlive a killed launcher");
+
+    const next = start();
+    await next.prints(ready);
+    assertAllGone({ ...before.pids, launcher: null });
+    const after = recorded(folder);
+    assert.equal(after["databaseUrl"], before["databaseUrl"]);
+    assert.deepEqual(await query(after["databaseUrl"], "SELECT seven FROM kept"), [{ seven: 7 }]);
+
+    next.signal("SIGTERM");
+    assert.equal(await next.exited, 0);
+    const fresh = start({ args: ["--fresh"] });
+    await fresh.prints(ready);
+    const { databaseUrl } = recorded(folder);
+    await assert.rejects(query(databaseUrl, "SELECT seven FROM kept"), /does not exist/);
+  });
+
+  test("refuses a second start on the same folder and names the first", async (t) => {
+    const { folder, start } = launcherFolder(t);
+    const first = start();
+    await first.prints(ready);
+    const { pids } = recorded(folder);
+    const second = start();
+    assert.equal(await second.exited, 1);
+    assert.match(
+      second.output(),
+      new RegExp(`already runs .* ${first.pid}, ${pageOf(first.output())}`),
+    );
+    assert.deepEqual(recorded(folder).pids, pids);
+    for (const pid of Object.values(pids)) assert.ok(pid === null || isAlive(pid));
+  });
+
+  test("names a port that is taken, and another one, before it starts anything", async (t) => {
+    const { folder, start } = launcherFolder(t);
+    const taken = createServer().listen(0, "127.0.0.1");
+    t.after(() => taken.close());
+    await until("the port is taken", () => taken.listening);
+    const { port } = taken.address() as AddressInfo;
+    const launcher = start({ environment: { PORT: String(port) } });
+    assert.equal(await launcher.exited, 1);
+    assert.match(
+      launcher.output(),
+      new RegExp(`Port ${port} .* is taken.*PORT=${port + 1} npm start`),
+    );
+    assert.ok(!existsSync(join(folder, "postgres")));
+  });
+
+  test("ends with 0 and leaves nothing when the signal comes during the start", async (t) => {
+    const { folder, start } = launcherFolder(t);
+    const launcher = start();
+    const pidFile = join(folder, "redis", "pid");
+    await until("the first engine runs", () => existsSync(pidFile));
+    launcher.signal("SIGINT");
+    assert.equal(await launcher.exited, 0);
+    assert.deepEqual(
+      readdirSync(folder).filter((file) => file.endsWith(".json") || file.endsWith(".pid")),
+      [],
+    );
+    for (const engine of ["redis", "postgres"]) {
+      assert.ok(!existsSync(join(folder, engine, "pid")), `${engine} is not stopped`);
+    }
+  });
+
+  test("without Java says in one line that v3 is off and what to install; the rest runs", async (t) => {
+    const { folder, start } = launcherFolder(t);
+    const tools = join(folder, "tools");
+    mkdirSync(tools);
+    for (const name of ["id", "setpriv"]) {
+      const found = (process.env["PATH"] ?? "").split(delimiter).map((entry) => join(entry, name));
+      const path = found.find((entry) => existsSync(entry));
+      if (path !== undefined) symlinkSync(path, join(tools, name));
+    }
+    const environment = { PATH: tools, JAVA_HOME: folder, KAFKA_BROKERS: "" };
+    const launcher = start({ environment });
+    await launcher.prints(ready);
+    const lines = launcher
+      .output()
+      .split("\n")
+      .filter((line) => line.includes("v3"));
+    assert.equal(lines.length, 1);
+    assert.match(
+      lines[0] ?? "",
+      /v3 \(kafka-queue\) is off: .*apt-get install default-jre-headless/,
+    );
+    assert.match(launcher.output(), /demo-kafka-queue is left out/);
+    assert.equal(recorded(folder)["kafkaBrokers"], null);
+    const given = await getJson(`${pageOf(launcher.output())}/environment`);
+    assert.ok(!("KAFKA_BROKERS" in given), "an engine that is off has no variable");
+  });
+});
+
+function pageOf(output: string): string {
+  return /Page +(?<url>http:\S+)/.exec(output)?.groups?.["url"] ?? "no page";
+}
+
+async function getJson(url: string): Promise<{ events: Record<string, unknown>[] }> {
+  return JSON.parse(await (await fetch(url)).text());
+}
+
+function assertAllGone(pids: Pids): void {
+  for (const [name, pid] of Object.entries(pids)) {
+    assert.ok(pid === null || !isAlive(pid), `${name} (${pid}) still runs`);
+  }
+}
+
+async function query(url: unknown, sql: string): Promise<unknown[]> {
+  const client = new pg.Client({ connectionString: String(url) });
+  await client.connect();
+  try {
+    return (await client.query(sql)).rows;
+  } finally {
+    await client.end();
+  }
+}
