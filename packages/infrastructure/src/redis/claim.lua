@@ -1,0 +1,42 @@
+-- Reserves coupons of one event for the persons who claim them, each answered in their order.
+--
+-- Steps, for each person:
+--   1. Redis is not open for the caller's generation and server run -> 'closed' (instead of a list)
+--   2. the person holds a number already                            -> minus that number
+--   3. the latch is set: all coupons are committed rows             -> 'sold-out'
+--   4. as many persons as the limit, not all committed yet          -> 'wait'
+--   5. otherwise the person joins the hash                          -> the new number
+--
+-- A person is in the hash or not, and the hash's length is the counter: one write per reservation,
+-- so no failure and no repetition can leave half of one or count it twice. All checks come before
+-- the first write, since Redis keeps what a script wrote before it failed (fact F6).
+--
+-- KEYS  1 the state hash (open, latch)   2 the hash person -> number
+-- ARGV  1 what `open` must be            2 the limit, 1 or more   3... the persons
+local limit = tonumber(ARGV[2])
+if not limit or limit < 1 or limit % 1 ~= 0 then
+  return redis.error_reply('ERR claim.lua wants the limit as a whole number from 1')
+end
+local state = redis.call('HMGET', KEYS[1], 'open', 'latch')
+if not state[1] or state[1] ~= ARGV[1] then
+  return 'closed'
+end
+local latched = state[2] == '1'
+local count = redis.call('HLEN', KEYS[2])
+
+local answers = {}
+for i = 3, #ARGV do
+  local number = redis.call('HGET', KEYS[2], ARGV[i])
+  if number then
+    answers[i - 2] = -tonumber(number)
+  elseif latched then
+    answers[i - 2] = 'sold-out'
+  elseif count >= limit then
+    answers[i - 2] = 'wait'
+  else
+    count = count + 1
+    redis.call('HSET', KEYS[2], ARGV[i], count)
+    answers[i - 2] = count
+  end
+end
+return answers

@@ -1,0 +1,243 @@
+// The connection to Redis.
+//
+// Invariants
+// - Nothing is ever sent twice by itself, and nothing is kept to be sent later: no offline queue, no
+//   reconnecting inside the client (fact F5). Whoever repeats a command knows that it may be.
+// - A session is one connection to one run of one server: its `runId` is known and its settings were
+//   checked before anybody gets it. A restarted Redis is therefore always met as another run.
+// - A command that has no answer within its deadline ends its connection: the answers of a
+//   connection come in order, so nothing behind it would come either.
+//
+// The client's own command timeout does not serve: it ends when the command is written to the
+// socket, so a server that never answers would be waited for without end (redis 6.3, read and tried).
+import { setTimeout as sleep } from "node:timers/promises";
+import { EngineFault } from "@stampede/domain";
+import { createClient } from "redis";
+import { UnsafeEngine } from "../postgres/settings.ts";
+import { isScriptMissing, redisAway, redisFault } from "./faults.ts";
+import type { Script } from "./scripts.ts";
+import { refuseUnsafeServer, serverFacts } from "./settings.ts";
+
+/** One connection. All calls reject with `EngineFault`: "unknown" once a command may have arrived. */
+export type RedisSession = {
+  /** Names this run of the server; another one after every restart. */
+  readonly runId: string;
+  send(...command: readonly string[]): Promise<unknown>;
+  /** Runs a script by its hash; loads it and repeats once where Redis has forgotten it. */
+  run(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown>;
+};
+
+export type Redis = {
+  /** The session of now. Throws `EngineFault` ("not-applied") while Redis is away or refused. */
+  session(): RedisSession;
+  isUp(): boolean;
+  /** Resolves when Redis is there, or after `waitMs` without it. */
+  untilUp(waitMs: number): Promise<void>;
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+};
+
+export type RedisOptions = {
+  readonly url: string;
+  /** Told of a Redis that appears later and whose settings are refused: it is not used. */
+  readonly onRefused?: (error: UnsafeEngine) => void;
+};
+
+const CONNECT_MS_MAX = 2_000;
+const REPLY_MS_MAX = 2_000;
+const PING_EVERY_MS = 1_000;
+const RETRY_MS_MIN = 50;
+/** Below a second, so that claims succeed within two after Redis is back (L3). */
+const RETRY_MS_MAX = 500;
+
+type Client = ReturnType<typeof makeClient>;
+
+type Contact = {
+  readonly session: RedisSession;
+  /** False as soon as the connection is known to be broken. */
+  isAlive(): boolean;
+  readonly ended: Promise<void>;
+  end(): void;
+};
+
+/**
+ * Opens Redis. It may be away: then it is tried again and again, and v2 is unavailable meanwhile.
+ * Rejects with `UnsafeEngine` for a Redis whose settings could lose reservations.
+ */
+export async function openRedis(options: RedisOptions): Promise<Redis> {
+  const closed = new AbortController();
+  const arrivals = new Set<() => void>();
+  let contact: Contact | null = null;
+  const isUp = (): boolean => contact?.isAlive() === true;
+
+  const use = async (next: Contact): Promise<void> => {
+    contact = next;
+    for (const arrived of arrivals) arrived();
+    arrivals.clear();
+    await next.ended;
+    contact = null;
+  };
+  const stayConnected = async (first: Contact | null): Promise<void> => {
+    if (first !== null) await use(first);
+    for (let failures = 0; !closed.signal.aborted;) {
+      await pause(backOffMs(failures), closed.signal);
+      if (closed.signal.aborted) return;
+      const next = await connectOrNull(options);
+      failures = next === null ? failures + 1 : 0;
+      if (next !== null && closed.signal.aborted) next.end();
+      if (next !== null) await use(next);
+    }
+  };
+  // The first contact decides whether this program may start; later ones only whether v2 may serve.
+  const running = stayConnected(await connectAtStart(options.url));
+
+  const redis: Redis = {
+    session() {
+      if (contact === null || !contact.isAlive()) throw redisAway("Redis is away");
+      return contact.session;
+    },
+    isUp,
+    async untilUp(waitMs) {
+      if (isUp()) return;
+      const waited = new AbortController();
+      const arrived = (): void => waited.abort();
+      arrivals.add(arrived);
+      await pause(waitMs, waited.signal);
+      arrivals.delete(arrived);
+    },
+    async close() {
+      closed.abort();
+      contact?.end();
+      await running;
+    },
+    [Symbol.asyncDispose]: async () => redis.close(),
+  };
+  return redis;
+}
+
+async function connectAtStart(url: string): Promise<Contact | null> {
+  try {
+    return await connect(url);
+  } catch (error) {
+    if (error instanceof EngineFault) return null;
+    throw error;
+  }
+}
+
+async function connectOrNull(options: RedisOptions): Promise<Contact | null> {
+  try {
+    return await connect(options.url);
+  } catch (error) {
+    if (error instanceof UnsafeEngine) options.onRefused?.(error);
+    else if (!(error instanceof EngineFault)) throw error;
+    return null;
+  }
+}
+
+async function connect(url: string): Promise<Contact> {
+  const client = makeClient(url);
+  const { promise: ended, resolve } = Promise.withResolvers<void>();
+  let alive = true;
+  const end = (): void => {
+    alive = false;
+    resolve();
+    client.destroy();
+  };
+  client.on("error", end);
+  client.on("end", end);
+  try {
+    await withDeadline(CONNECT_MS_MAX, async () => client.connect(), end);
+    const session = sessionOf(client, end);
+    const facts = serverFacts(String(await session.send("INFO")));
+    if (facts.loading) throw redisAway("Redis is still loading its data");
+    refuseUnsafeServer(facts);
+    void keepAsking(session, ended);
+    return {
+      session: { ...session, runId: facts.runId },
+      isAlive: () => alive,
+      ended,
+      end,
+    };
+  } catch (error) {
+    end();
+    throw error instanceof UnsafeEngine ? error : redisFault(error);
+  }
+}
+
+// oxlint-disable-next-line typescript/explicit-module-boundary-types, typescript/explicit-function-return-type -- the client's type is made by its options
+function makeClient(url: string) {
+  return createClient({
+    url,
+    RESP: 2,
+    disableOfflineQueue: true,
+    disableClientInfo: true,
+    maintNotifications: "disabled",
+    commandOptions: { timeout: 0 },
+    socket: { reconnectStrategy: false, connectTimeout: CONNECT_MS_MAX },
+  });
+}
+
+function sessionOf(client: Client, end: () => void): Omit<RedisSession, "runId"> {
+  const send = async (...command: readonly string[]): Promise<unknown> =>
+    withDeadline(REPLY_MS_MAX, async () => client.sendCommand<unknown>(command), end);
+  return {
+    send,
+    async run(script, keys, args) {
+      const evaluate = async (): Promise<unknown> =>
+        send("EVALSHA", script.sha1, String(keys.length), ...keys, ...args);
+      try {
+        return await evaluate();
+      } catch (error) {
+        if (!isScriptMissing(error)) throw error;
+        await send("SCRIPT", "LOAD", script.source);
+        return await evaluate();
+      }
+    },
+  };
+}
+
+/** Asks now and then, so that a connection that died silently is known before a claim needs it. */
+async function keepAsking(
+  session: Omit<RedisSession, "runId">,
+  ended: Promise<void>,
+): Promise<void> {
+  const over = new AbortController();
+  void ended.then(() => over.abort());
+  while (!over.signal.aborted) {
+    await pause(PING_EVERY_MS, over.signal);
+    // A ping that fails has ended the connection, which is all that there is to do about it.
+    if (!over.signal.aborted) await session.send("PING").catch(() => undefined);
+  }
+}
+
+async function withDeadline<Value>(
+  deadlineMs: number,
+  run: () => Promise<Value>,
+  onDeadline: () => void,
+): Promise<Value> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      reject(redisFault(new Error(`no answer within ${deadlineMs} ms`)));
+      onDeadline();
+    }, deadlineMs);
+  });
+  try {
+    return await Promise.race([run(), late]);
+  } catch (error) {
+    throw redisFault(error);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Doubles from 50 to 500 ms, half of it random, so that instances do not return in step. */
+function backOffMs(failures: number): number {
+  const fullMs = Math.min(RETRY_MS_MIN * 2 ** failures, RETRY_MS_MAX);
+  return fullMs / 2 + (Math.random() * fullMs) / 2;
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  // Aborting is how a pause ends early, not a failure of it.
+  await sleep(ms, undefined, { signal }).catch(() => undefined);
+}

@@ -1,0 +1,56 @@
+import { EngineFault } from "@stampede/domain";
+import type { EventPreparation } from "../postgres/event-store.ts";
+import type { Generations } from "./generations.ts";
+import { newGeneration } from "./generations.ts";
+import type { Redis } from "./open.ts";
+
+/** What an event of this mechanism needs beside its row: a generation, open in Redis. */
+export function redisCounterPreparation(options: {
+  readonly redis: Redis;
+  readonly generations: Generations;
+}): EventPreparation {
+  return {
+    async prepare(event) {
+      // Asked before anything exists: with Redis away nothing is made, and the operator may repeat.
+      await ping(options.redis);
+      const generation = newGeneration();
+      return {
+        async record(sql) {
+          await sql.query("INSERT INTO redis_generations (event_id, generation) VALUES ($1, $2)", [
+            event.id,
+            generation,
+          ]);
+        },
+        async open() {
+          try {
+            await options.generations.openNew(event.id, generation);
+          } catch (error) {
+            // The event is committed: claims or the reconciler will open it.
+            throw error instanceof EngineFault ? madeButNotOpen(error) : error;
+          }
+        },
+      };
+    },
+  };
+}
+
+async function ping(redis: Redis): Promise<void> {
+  try {
+    await redis.session().send("PING");
+  } catch (error) {
+    // A lost answer to a question leaves nothing behind.
+    throw error instanceof EngineFault ? withOutcome(error, "not-applied", error.message) : error;
+  }
+}
+
+function madeButNotOpen(error: EngineFault): EngineFault {
+  return withOutcome(error, "unknown", `the event exists and is not open yet: ${error.message}`);
+}
+
+function withOutcome(
+  cause: EngineFault,
+  outcome: EngineFault["outcome"],
+  message: string,
+): EngineFault {
+  return new EngineFault(cause.engine, outcome, message, { cause });
+}

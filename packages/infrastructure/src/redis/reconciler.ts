@@ -1,0 +1,233 @@
+// Rolls Redis and the rows forward to each other, for whoever died or was cut off between the two.
+//
+// One leader among all processes, at start and twice a second. For each event that is not finished:
+//   Redis is not open for the generation and run -> opened (see generations.ts)
+//   persons in Redis without a row               -> their rows are written
+//   rows whose persons Redis does not know       -> merged
+//   all coupons are rows, and no latch           -> latched
+//
+// Invariants
+// - Nothing is taken back and nothing is decided here: rows are written by the same transaction as
+//   the batch writer's, which finds what is there already. Two leaders only do the same work twice.
+// - A reservation is left to its living writer until it was seen pending twice, half a second apart.
+// - An event that was found equal on both sides is not compared again before one of them changes.
+//
+// Deliberately not done: trusting equal counts. A row that Redis does not know and a reservation
+// without a row hide each other in a count (a batch of an old generation, after a rebuild).
+import { setTimeout as sleep } from "node:timers/promises";
+import type { CouponEvent, EventId, UserId } from "@stampede/domain";
+import { EngineFault } from "@stampede/domain";
+import { readEvents } from "../postgres/directory-rows.ts";
+import type { EventReading } from "../postgres/directory-rows.ts";
+import { leadership } from "../postgres/leadership.ts";
+import type { Leadership } from "../postgres/leadership.ts";
+import type { Generations } from "./generations.ts";
+import type { Redis, RedisSession } from "./open.ts";
+import { findPending, mergeWinners, writePending } from "./roll-forward.ts";
+import type { EventState } from "./scripts.ts";
+import { openedBy, readState } from "./scripts.ts";
+import type { RowWriting } from "./write-batch.ts";
+
+const PASS_EVERY_MS = 500;
+/** Every so often events are looked at that closed long ago, or were sold out by somebody else. */
+const FULL_PASS_EVERY_MS = 30_000;
+/** While an event moves its writers live; it is compared all the same once a second. */
+const COMPARE_WITHIN_MS = 1_000;
+/** Comparing may take a fifth of the time: a million persons need seconds. */
+const REST_PER_COMPARING = 4;
+
+export type ReconcilerOptions = RowWriting & {
+  readonly redis: Redis;
+  readonly generations: Generations;
+  readonly onError: (error: unknown) => void;
+};
+
+/** What the leader remembers of an event between two passes. */
+type Memory = {
+  seen: string;
+  /** The state in which both sides were equal. */
+  equal: string;
+  pending: ReadonlySet<UserId>;
+  comparedMs: number;
+  restUntilMs: number;
+};
+
+/** See the top of this file. Its repairs are counted in `generations.repairs`. */
+export class Reconciler {
+  readonly #options: ReconcilerOptions;
+  readonly #leadership: Leadership;
+  #memories = new Map<EventId, Memory>();
+  /** Events that were not finished in the last pass. */
+  #followed: EventId[] = [];
+  #runId = "";
+  #fullPassMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: ReconcilerOptions) {
+    this.#options = options;
+    this.#leadership = leadership(options.postgres, {
+      duty: "reconciler",
+      lead: async (signal) => this.#lead(signal),
+      onError: options.onError,
+    });
+  }
+
+  isLeader(): boolean {
+    return this.#leadership.isLeader();
+  }
+
+  async close(): Promise<void> {
+    await this.#leadership.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #lead(signal: AbortSignal): Promise<void> {
+    this.#memories = new Map();
+    this.#followed = [];
+    this.#fullPassMs = Number.NEGATIVE_INFINITY;
+    while (!signal.aborted) {
+      try {
+        await this.#pass(signal);
+      } catch (error) {
+        // An engine is away: the next pass finds what this one left.
+        if (!(error instanceof EngineFault)) throw error;
+      }
+      // Aborting is how a pause ends early, not a failure of it.
+      await sleep(PASS_EVERY_MS, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  async #pass(signal: AbortSignal): Promise<void> {
+    const { redis, postgres } = this.#options;
+    const session = redis.session();
+    const nowMs = performance.now();
+    const full = session.runId !== this.#runId || nowMs - this.#fullPassMs >= FULL_PASS_EVERY_MS;
+    const readings = await readEvents(postgres, await this.#unfinished(full));
+    const states = await readStates(session, readings);
+    const followed: EventId[] = [];
+    for (const [index, reading] of readings.entries()) {
+      const state = states[index];
+      if (signal.aborted || state === undefined) return;
+      if (!(await this.#isFinished(session, reading, state))) followed.push(reading.event.id);
+    }
+    this.#followed = followed;
+    for (const id of this.#memories.keys()) {
+      if (full && !followed.includes(id)) this.#memories.delete(id);
+    }
+    if (full) [this.#runId, this.#fullPassMs] = [session.runId, nowMs];
+  }
+
+  /**
+   * Events that may need a repair, newest first. A sequential scan of `events`; the rows by their
+   * primary key. A sold-out event that nobody saw unfinished here is looked at in full passes, for
+   * ten minutes: without its latch its claims are answered from the rows all the same.
+   */
+  async #unfinished(full: boolean): Promise<EventId[]> {
+    const rows = await this.#options.postgres.query<{ id: EventId }>(
+      `SELECT e.id FROM events e
+        WHERE e.mechanism = 'redis-counter'
+          AND (e.id = ANY ($2)
+           OR (e.issued < e.limit_quantity AND
+               ($1 OR e.closes_at IS NULL OR e.closes_at > clock_timestamp() - interval '1 minute'))
+           OR ($1 AND e.issued = e.limit_quantity AND EXISTS (
+               SELECT 1 FROM coupon_issues i WHERE i.event_id = e.id AND i.seq = e.limit_quantity
+                  AND i.issued_at > clock_timestamp() - interval '10 minutes')))
+        ORDER BY e.created_seq DESC`,
+      [full, this.#followed],
+    );
+    return rows.map((row) => row.id);
+  }
+
+  async #isFinished(
+    session: RedisSession,
+    reading: EventReading,
+    state: EventState,
+  ): Promise<boolean> {
+    try {
+      return await this.#reconcile(session, reading, state);
+    } catch (error) {
+      // One event's row may be locked by somebody: the others are not to wait for it.
+      if (!(error instanceof EngineFault) || !this.#options.redis.isUp()) throw error;
+      return false;
+    }
+  }
+
+  /** True where the event is finished: all coupons are rows, and the latch is set. */
+  async #reconcile(
+    session: RedisSession,
+    { event, generation }: EventReading,
+    state: EventState,
+  ): Promise<boolean> {
+    const { generations } = this.#options;
+    const opened = generation === null ? null : openedBy(generation, session.runId);
+    if (opened === null || state.open !== opened) {
+      await generations.open(event.id);
+      return false;
+    }
+    if (event.issued === event.limit) {
+      if (state.latched) return true;
+      if (await generations.latch(event.id)) generations.repairs.latched += 1;
+      return false;
+    }
+    await this.#compare(session, { event, opened, held: state.held });
+    return false;
+  }
+
+  async #compare(
+    session: RedisSession,
+    sides: { readonly event: CouponEvent; readonly opened: string; readonly held: number },
+  ): Promise<void> {
+    const { postgres, generations } = this.#options;
+    const { event, opened, held } = sides;
+    const nowMs = performance.now();
+    const now = `${opened} ${event.issued} ${held}`;
+    const memory = this.#memories.get(event.id) ?? newMemory(nowMs);
+    this.#memories.set(event.id, memory);
+    if (now === memory.equal) return;
+    const moves = now !== memory.seen && nowMs - memory.comparedMs < COMPARE_WITHIN_MS;
+    memory.seen = now;
+    if (moves || nowMs < memory.restUntilMs) return;
+    const pending = await findPending(session, postgres, event.id);
+    // Persons only join: as many as before are the same ones, and `pending` is exact.
+    const exact = (await readState(session, event.id)).held === held;
+    const missing = exact && held - pending.size < event.issued;
+    memory.comparedMs = nowMs;
+    memory.restUntilMs = nowMs + (performance.now() - nowMs) * REST_PER_COMPARING;
+    if (exact && !missing && pending.size === 0) memory.equal = now;
+    if (missing) {
+      const to = { eventId: event.id, opened };
+      generations.repairs.merged += await mergeWinners(session, postgres, to);
+    }
+    const abandoned = [...pending].filter((userId) => memory.pending.has(userId));
+    memory.pending = pending;
+    generations.repairs.rowsWritten += await writePending(this.#options, event.id, abandoned);
+  }
+}
+
+function newMemory(nowMs: number): Memory {
+  // Compared at once: at the start of a term nobody knows how long a reservation has been pending.
+  return {
+    seen: "",
+    equal: "",
+    pending: new Set(),
+    comparedMs: nowMs - COMPARE_WITHIN_MS,
+    restUntilMs: nowMs,
+  };
+}
+
+/** Events of one pipeline: about 300 bytes of replies each. */
+const STATES_MAX = 500;
+
+async function readStates(
+  session: RedisSession,
+  readings: readonly EventReading[],
+): Promise<EventState[]> {
+  const states: EventState[] = [];
+  for (let from = 0; from < readings.length; from += STATES_MAX) {
+    const page = readings.slice(from, from + STATES_MAX);
+    states.push(...(await Promise.all(page.map(({ event }) => readState(session, event.id)))));
+  }
+  return states;
+}

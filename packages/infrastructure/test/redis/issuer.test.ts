@@ -1,0 +1,341 @@
+// Claims of v2 while engines lose replies, restart, forget, or are away. Each test names what turns
+// it red.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { EngineFault } from "@stampede/domain";
+import type { EventId, UserId } from "@stampede/domain";
+import { lockEvent } from "../../src/postgres/coupon-issues.ts";
+import { claimScript, keysOf, openedBy, readState, reserve } from "../../src/redis/scripts.ts";
+import { missing, testEngine } from "../support/engines.ts";
+import { createTestEvent, person } from "../support/sale.ts";
+import { startTcpProxy } from "../support/tcp-proxy.ts";
+import { startOwnRedis } from "./own-redis.ts";
+import {
+  claimOrFault,
+  openRedisCounter,
+  openSecondRedisCounter,
+  rowsOf,
+  startReconciler,
+  until,
+} from "./support.ts";
+import type { RedisCounter } from "./support.ts";
+
+const soldOut = { kind: "refused", refusal: { kind: "sold-out" } };
+
+describe("a crowd on v2", { skip: missing("postgres", "redis") }, () => {
+  // Red when a wait is answered by a fault, or a queue is too short.
+  for (const limit of [100, 10_000]) {
+    test(`answers 10,000 at one instant on their merits, limit ${limit}`, async (t) => {
+      const { issuer, store } = await openRedisCounter(t);
+      const eventId = await createTestEvent(store, "redis-counter", { limit });
+      const answers = await Promise.all(
+        Array.from({ length: 10_000 }, async (_, n) => issuer.claim(eventId, person(n))),
+      );
+      assert.equal(answers.filter((answer) => answer.kind === "issued").length, limit);
+      assert.equal(answers.filter((answer) => answer.kind === "refused").length, 10_000 - limit);
+      assert.equal((await rowsOf(store, eventId)).length, limit);
+    });
+  }
+
+  // Red when a latch is set from Redis's own count (B15), or beside other persons than the rows'.
+  test("leaves Redis with the latch and exactly the rows' persons", async (t) => {
+    const first = await openRedisCounter(t);
+    const second = await openSecondRedisCounter(t, first);
+    const eventId = await createTestEvent(first.store, "redis-counter", { limit: 30 });
+    await Promise.all(
+      Array.from({ length: 200 }, async (_, n) =>
+        [first, second][n % 2]!.issuer.claim(eventId, person(n)),
+      ),
+    );
+    await until(async () => (await stateOf(first, eventId)).latched);
+    assert.deepEqual(
+      (await personsOf(first, eventId)).sort(),
+      [...(await rowsOf(first.store, eventId))].sort(),
+    );
+  });
+});
+
+describe(
+  "v2 while seats are reserved and not written",
+  {
+    skip: missing("postgres", "redis"),
+  },
+  () => {
+    // Red when claim.lua says 'sold-out' at the limit (B12), or the line takes "wait" for an end.
+    test("tells nobody sold out before the rows, and everybody after them", async (t) => {
+      const counter = await openRedisCounter(t);
+      const eventId = await createTestEvent(counter.store, "redis-counter", { limit: 2 });
+      const held = await holdEventRow(counter, eventId);
+      const winners = [1, 2].map(async (n) => counter.issuer.claim(eventId, person(n)));
+      await until(async () => (await stateOf(counter, eventId)).held === 2);
+      let answered = false;
+      const loser = counter.issuer.claim(eventId, person(3)).finally(() => {
+        answered = true;
+      });
+      // Sixty turns of the probe's pause would have answered a guess.
+      const untilMs = performance.now() + 300;
+      await until(() => performance.now() > untilMs);
+      assert.equal(answered, false);
+      await held.release();
+      for (const winner of winners) assert.equal((await winner).kind, "issued");
+      assert.deepEqual(await loser, soldOut);
+    });
+
+    // Red when a claim that waited is told "unknown", or waits for ever.
+    test("tells who waited in vain that nothing was applied", async (t) => {
+      const counter = await openRedisCounter(t);
+      const eventId = await createTestEvent(counter.store, "redis-counter", { limit: 1 });
+      await abandonReservation(counter, eventId, [person(1)]);
+      const fault = await claimOrFault(counter.issuer, eventId, person(2));
+      assert.ok(fault instanceof EngineFault);
+      assert.equal(fault.outcome, "not-applied");
+      assert.deepEqual(await rowsOf(counter.store, eventId), []);
+    });
+
+    // Red when a reservation whose write failed is called "not applied" (B20) or is given back (B13).
+    test("tells the owner of an unwritten reservation unknown, and writes it later (P7)", async (t) => {
+      const counter = await openRedisCounter(t);
+      const eventId = await createTestEvent(counter.store, "redis-counter", { limit: 1 });
+      const held = await holdEventRow(counter, eventId);
+      const fault = await claimOrFault(counter.issuer, eventId, person(1));
+      assert.ok(fault instanceof EngineFault);
+      assert.equal(fault.outcome, "unknown");
+      await held.release();
+      startReconciler(t, counter);
+      await until(async () => (await rowsOf(counter.store, eventId)).length === 1, 4_000);
+      assert.equal((await counter.issuer.claim(eventId, person(1))).kind, "replayed");
+    });
+  },
+);
+
+describe("v2 when replies are lost", { skip: missing("postgres", "redis") }, () => {
+  // Red when the script counts a person twice, or a lost reply is called "not applied" (R6, B10).
+  test("repeats a script whose reply was lost, and burns no coupon", async (t) => {
+    const proxy = await startTcpProxy(t, testEngine("redis"));
+    const redisUrl = proxy.through(testEngine("redis"));
+    const counter = await openRedisCounter(t, { redisUrl });
+    const eventId = await createTestEvent(counter.store, "redis-counter", { limit: 3 });
+    // Loads the script, so that the next one is an EVALSHA that runs.
+    await counter.issuer.claim(eventId, person(1));
+    const cut = proxy.cutReplyTo(claimScript.sha1);
+    const answer = await counter.issuer.claim(eventId, person(2));
+    await cut;
+    assert.ok(answer.kind === "issued" || answer.kind === "replayed");
+    assert.equal((await stateOf(counter, eventId)).held, 2);
+    assert.equal((await counter.issuer.claim(eventId, person(3))).kind, "issued");
+  });
+
+  test("says unknown when the reply is lost and Redis stays away", async (t) => {
+    const proxy = await startTcpProxy(t, testEngine("redis"));
+    const redisUrl = proxy.through(testEngine("redis"));
+    const counter = await openRedisCounter(t, { redisUrl });
+    const eventId = await createTestEvent(counter.store, "redis-counter", { limit: 3 });
+    await counter.issuer.claim(eventId, person(1));
+    const cut = proxy.cutReplyTo(claimScript.sha1);
+    const claim = claimOrFault(counter.issuer, eventId, person(2));
+    await cut;
+    proxy.goAway();
+    const fault = await claim;
+    assert.ok(fault instanceof EngineFault);
+    assert.equal(fault.outcome, "unknown");
+    const next = await claimOrFault(counter.issuer, eventId, person(3));
+    assert.ok(next instanceof EngineFault);
+    assert.equal(next.outcome, "not-applied");
+    assert.equal(counter.issuer.available(eventId), false);
+  });
+
+  // Red when an attempt after a lost COMMIT does not look for its own rows (P4), or draws no new code.
+  test("finds its own rows after a lost COMMIT", async (t) => {
+    const proxy = await startTcpProxy(t, testEngine("postgres"));
+    const counter = await openRedisCounter(t, { throughUrl: (url) => proxy.through(url) });
+    const eventId = await createTestEvent(counter.store, "redis-counter", { limit: 3 });
+    const cut = proxy.cutReplyTo("COMMIT");
+    const answers = await Promise.all(
+      [1, 2, 3, 4].map(async (n) => counter.issuer.claim(eventId, person(n))),
+    );
+    await cut;
+    assert.deepEqual(
+      answers.map((answer) => answer.kind),
+      ["replayed", "replayed", "replayed", "refused"],
+    );
+    assert.equal((await rowsOf(counter.store, eventId)).length, 3);
+  });
+
+  // Red when the line asks Redis without asking whether PostgreSQL is up (P1).
+  test("reserves nothing while PostgreSQL is away", async (t) => {
+    const proxy = await startTcpProxy(t, testEngine("postgres"));
+    const counter = await openRedisCounter(t, { throughUrl: (url) => proxy.through(url) });
+    const eventId = await createTestEvent(counter.store, "redis-counter", { limit: 3 });
+    await counter.issuer.claim(eventId, person(1));
+    proxy.goAway();
+    await until(() => !counter.postgres.isUp());
+    const fault = await claimOrFault(counter.issuer, eventId, person(2));
+    assert.ok(fault instanceof EngineFault);
+    assert.equal(fault.outcome, "not-applied");
+    assert.equal((await stateOf(counter, eventId)).held, 1);
+    proxy.comeBack();
+    await until(() => counter.postgres.isUp());
+    assert.equal((await counter.issuer.claim(eventId, person(2))).kind, "issued");
+  });
+});
+
+describe("v2 when Redis has lost what it knew", { skip: missing("postgres", "redis") }, () => {
+  // Red when claim.lua does not compare `open` (B16), or the rebuilding forgets rows.
+  test("rebuilds from the rows after FLUSHALL, with claims in flight (R2)", async (t) => {
+    const own = await startOwnRedis(t);
+    const counter = await openRedisCounter(t, { redisUrl: own.url });
+    startReconciler(t, counter);
+    const eventId = await createTestEvent(counter.store, "redis-counter", { limit: 50 });
+    for (let n = 0; n < 20; n += 1) await counter.issuer.claim(eventId, person(n));
+    const crowd = Array.from({ length: 300 }, async (_, n) =>
+      claimOrFault(counter.issuer, eventId, person(n)),
+    );
+    await counter.redis.session().send("FLUSHALL");
+    await assertSaleEndsWell(counter, eventId, { limit: 50, crowd: await Promise.all(crowd) });
+    assert.ok(counter.generations.repairs.rebuilt >= 1);
+  });
+
+  for (const [how, restart] of [
+    ["with its file (R1)", "restart"],
+    ["empty", "restartEmpty"],
+  ] as const) {
+    // Red when a session does not carry its run id, or `open` does not name it.
+    test(`serves again within 2 s after Redis was killed and restarted ${how}`, async (t) => {
+      const own = await startOwnRedis(t);
+      const counter = await openRedisCounter(t, { redisUrl: own.url });
+      const eventId = await createTestEvent(counter.store, "redis-counter", { limit: 50 });
+      for (let n = 0; n < 20; n += 1) await counter.issuer.claim(eventId, person(n));
+      // Reserved by somebody who died: with the file it survives, and is written before the rebuild.
+      await abandonReservation(counter, eventId, [person("gone")]);
+      await own[restart]();
+      const backMs = performance.now();
+      await until(async () => {
+        const answer = await claimOrFault(counter.issuer, eventId, person("next"));
+        if (answer instanceof EngineFault) return false;
+        return answer.kind === "issued" || answer.kind === "replayed";
+      }, 2_000);
+      assert.ok(performance.now() - backMs < 2_000);
+      const rows = await rowsOf(counter.store, eventId);
+      assert.equal(rows.includes(person("gone")), restart === "restart");
+      assert.deepEqual((await personsOf(counter, eventId)).sort(), [...rows].sort());
+    });
+  }
+
+  // Red when two openers are not kept apart by the generation's compare-and-set and the token.
+  test("is opened once by many instances that find it closed together", async (t) => {
+    const first = await openRedisCounter(t);
+    const others = [await openSecondRedisCounter(t, first), await openSecondRedisCounter(t, first)];
+    const eventId = await createTestEvent(first.store, "redis-counter", { limit: 500 });
+    for (let n = 0; n < 10; n += 1) await first.issuer.claim(eventId, person(n));
+    const keys = keysOf(eventId);
+    await first.redis.session().send("DEL", keys.state, keys.persons);
+    const counters = [first, ...others];
+    const answers = await Promise.all(
+      Array.from({ length: 300 }, async (_, n) =>
+        claimOrFault(counters[n % 3]!.issuer, eventId, person(n)),
+      ),
+    );
+    const faults = answers.filter((answer) => answer instanceof EngineFault);
+    assert.deepEqual(faults, []);
+    await Promise.all(counters.map(async (counter) => counter.generations.open(eventId)));
+    assert.equal((await rowsOf(first.store, eventId)).length, 300);
+  });
+
+  // Red when a stalled builder's leftovers keep the event closed.
+  test("takes over from a builder that died at its work", async (t) => {
+    const counter = await openRedisCounter(t);
+    const eventId = await createTestEvent(counter.store, "redis-counter", { limit: 5 });
+    await counter.issuer.claim(eventId, person(1));
+    const keys = keysOf(eventId);
+    const session = counter.redis.session();
+    const generation = await generationOf(counter, eventId);
+    await session.send("HDEL", keys.state, "open");
+    await session.send("HSET", keys.state, "building", generation);
+    await session.send("HSET", keys.building, person(99), "1");
+    assert.equal((await counter.issuer.claim(eventId, person(2))).kind, "issued");
+    assert.deepEqual((await personsOf(counter, eventId)).sort(), [person(1), person(2)]);
+  });
+});
+
+async function assertSaleEndsWell(
+  counter: RedisCounter,
+  eventId: EventId,
+  sale: {
+    readonly limit: number;
+    readonly crowd: readonly Awaited<ReturnType<typeof claimOrFault>>[];
+  },
+): Promise<void> {
+  const { issuer, store } = counter;
+  for (let n = 0; n < 300; n += 1) {
+    await until(
+      async () => !((await claimOrFault(issuer, eventId, person(n))) instanceof EngineFault),
+    );
+  }
+  const rows = await rowsOf(store, eventId);
+  assert.equal(rows.length, sale.limit);
+  for (const [n, answer] of sale.crowd.entries()) {
+    if (answer instanceof EngineFault) continue;
+    assert.equal(rows.includes(person(n)), answer.kind !== "refused", `person ${n}`);
+  }
+  await until(async () => (await stateOf(counter, eventId)).latched);
+  assert.deepEqual((await personsOf(counter, eventId)).sort(), [...rows].sort());
+}
+
+/** Holds the event's row in a transaction, as somebody else's slow one would. */
+async function holdEventRow(
+  { postgres }: RedisCounter,
+  eventId: EventId,
+): Promise<{ readonly release: () => Promise<void> }> {
+  const locked = Promise.withResolvers<void>();
+  const released = Promise.withResolvers<void>();
+  const holding = postgres.transaction(async (sql) => {
+    await lockEvent(sql, eventId);
+    locked.resolve();
+    // Speaks now and then: PostgreSQL ends a session that is idle in a transaction.
+    while (!(await Promise.race([released.promise.then(() => true), tick()]))) {
+      await sql.query("SELECT 1");
+    }
+  });
+  await locked.promise;
+  return {
+    async release() {
+      released.resolve();
+      await holding;
+    },
+  };
+}
+
+async function tick(): Promise<false> {
+  return new Promise((resolve) => {
+    setTimeout(() => resolve(false), 100);
+  });
+}
+
+/** What a process leaves that died between the reservation and its row (A4). */
+async function abandonReservation(
+  counter: RedisCounter,
+  eventId: EventId,
+  userIds: readonly UserId[],
+): Promise<void> {
+  const session = counter.redis.session();
+  const opened = openedBy(await generationOf(counter, eventId), session.runId);
+  const limit = (await counter.store.find(eventId))!.event.limit;
+  const answers = await reserve(session, { eventId, opened, limit, userIds });
+  assert.ok(answers !== "closed" && answers.every((answer) => Number(answer) > 0));
+}
+
+async function generationOf({ postgres }: RedisCounter, eventId: EventId): Promise<string> {
+  const rows = await postgres.query<{ generation: string }>(
+    "SELECT generation FROM redis_generations WHERE event_id = $1",
+    [eventId],
+  );
+  return rows[0]!.generation;
+}
+
+async function stateOf({ redis }: RedisCounter, eventId: EventId): ReturnType<typeof readState> {
+  return readState(redis.session(), eventId);
+}
+
+async function personsOf({ redis }: RedisCounter, eventId: EventId): Promise<UserId[]> {
+  return (await redis.session().send("HKEYS", keysOf(eventId).persons)) as UserId[];
+}

@@ -1,0 +1,230 @@
+// The scripts alone, on a real Redis: what the door may say, against the rule that all mechanisms
+// share (`decideClaim`). Red when claim.lua answers 'sold-out' at the limit instead of 'wait' (B12),
+// does not look for the person first, or counts past the limit; when rebuild.lua does not compare
+// token or count (B17), or sets the latch beside the old persons (B14).
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { describe, test } from "node:test";
+import type { TestContext } from "node:test";
+import { decideClaim, parseEventId } from "@stampede/domain";
+import type { CouponIssue, EventId, UserId } from "@stampede/domain";
+import fc from "fast-check";
+import { openRedis } from "../../src/redis/open.ts";
+import type { RedisSession } from "../../src/redis/open.ts";
+import {
+  claimScript,
+  keysOf,
+  merge,
+  openedBy,
+  readState,
+  rebuildStep,
+  reserve,
+} from "../../src/redis/scripts.ts";
+import { missing, testEngine } from "../support/engines.ts";
+import { person } from "../support/sale.ts";
+
+describe("the scripts of v2", { skip: missing("redis") }, () => {
+  test("say yours only where the rule issues or replays, sold out only where it refuses", async (t) => {
+    const session = await openSession(t);
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 4 }),
+        fc.array(
+          fc.oneof(
+            { weight: 6, arbitrary: fc.array(fc.nat(7), { minLength: 1, maxLength: 5 }) },
+            { weight: 3, arbitrary: fc.constant("commit" as const) },
+            { weight: 1, arbitrary: fc.constant("raise" as const) },
+          ),
+          { maxLength: 25 },
+        ),
+        async (limit, steps) => playSale(session, limit, steps),
+      ),
+      { numRuns: 300 },
+    );
+  });
+
+  test("answer closed for another generation and another run, and change nothing", async (t) => {
+    const session = await openSession(t);
+    const eventId = await openEvent(session);
+    for (const opened of [openedBy("other", session.runId), openedBy("first", "other"), "", ":"]) {
+      const claim = { eventId, opened, limit: 3, userIds: [person(1)] };
+      assert.equal(await reserve(session, claim), "closed");
+      assert.equal(await merge(session, claim), "closed");
+    }
+    assert.equal((await readState(session, eventId)).held, 0);
+  });
+
+  test("refuse a limit that is none before anything is written", async (t) => {
+    const session = await openSession(t);
+    const eventId = await openEvent(session);
+    const keys = keysOf(eventId);
+    for (const limit of ["0", "-1", "1.5", "many", ""]) {
+      const args = [openedBy("first", session.runId), limit, person(1)];
+      await assert.rejects(session.run(claimScript, [keys.state, keys.persons], args));
+    }
+    assert.equal((await readState(session, eventId)).held, 0);
+  });
+
+  test("would keep the first write of a script that fails at its second command (F6)", async (t) => {
+    const session = await openSession(t);
+    const key = `stampede:{f6-${randomBytes(4).toString("hex")}}`;
+    const script = "redis.call('SET', KEYS[1], '1') return redis.call('HGET', KEYS[1], 'x')";
+    await assert.rejects(session.send("EVAL", script, "1", key), /WRONGTYPE/);
+    assert.equal(await session.send("GETDEL", key), "1");
+  });
+
+  test("are loaded again where Redis has forgotten them (R10)", async (t) => {
+    const session = await openSession(t);
+    const eventId = await openEvent(session);
+    await session.send("SCRIPT", "FLUSH");
+    const opened = openedBy("first", session.runId);
+    const claim = { eventId, opened, limit: 3, userIds: [person(1), person(2), person(1)] };
+    assert.deepEqual(await reserve(session, claim), [1, 2, -1]);
+  });
+
+  test("keep keys of one event in one hash tag and let none expire", async (t) => {
+    const session = await openSession(t);
+    const eventId = await openEvent(session);
+    const opened = openedBy("first", session.runId);
+    await reserve(session, { eventId, opened, limit: 3, userIds: [person(1)] });
+    const keys = Object.values(keysOf(eventId));
+    for (const key of keys) assert.ok(key.startsWith(`stampede:{${eventId}}:`));
+    assert.equal(await session.send("TTL", keysOf(eventId).state), -1);
+    assert.equal(await session.send("TTL", keysOf(eventId).persons), -1);
+  });
+});
+
+describe("the rebuilding of v2", { skip: missing("redis") }, () => {
+  test("opens nothing for a builder whose work another has taken over", async (t) => {
+    const session = await openSession(t);
+    const eventId = await openEvent(session);
+    const seen = openedBy("first", session.runId);
+    assert.ok(await rebuildStep(session, eventId, ["begin", "slow", seen]));
+    assert.ok(await rebuildStep(session, eventId, ["begin", "quick", seen]));
+    assert.equal(await rebuildStep(session, eventId, ["add", "slow", person(1)]), false);
+    assert.equal(await rebuildStep(session, eventId, ["open", "slow", "slow:1", "0", "0"]), false);
+    assert.ok(await rebuildStep(session, eventId, ["add", "quick", person(1), person(2)]));
+    assert.ok(await rebuildStep(session, eventId, ["open", "quick", "quick:1", "0", "2"]));
+    // The slow one saw what was open before: it may not begin again either.
+    assert.equal(await rebuildStep(session, eventId, ["begin", "slow", seen]), false);
+    assert.equal((await readState(session, eventId)).open, "quick:1");
+  });
+
+  test("opens nothing before every row is there (B17)", async (t) => {
+    const session = await openSession(t);
+    const eventId = await openEvent(session);
+    const seen = openedBy("first", session.runId);
+    await rebuildStep(session, eventId, ["begin", "next", seen]);
+    await rebuildStep(session, eventId, ["add", "next", person(1)]);
+    assert.equal(await rebuildStep(session, eventId, ["open", "next", "next:1", "0", "2"]), false);
+    assert.equal((await readState(session, eventId)).open, seen);
+  });
+
+  test("leaves exactly the rows' persons beside the latch (B14)", async (t) => {
+    const session = await openSession(t);
+    const eventId = await openEvent(session);
+    const opened = openedBy("first", session.runId);
+    const claim = { eventId, opened, limit: 2, userIds: [person(1), person(2)] };
+    await reserve(session, claim);
+    await latch(session, eventId, { opened, winners: [person(2), person(3)] });
+    const asked = { ...claim, userIds: [person(1), person(2), person(3)] };
+    const [refused, ...holders] = await answersOf(session, asked);
+    assert.equal(refused, "sold-out");
+    assert.ok(holders.every((answer) => typeof answer === "number" && answer < 0));
+    assert.equal((await readState(session, eventId)).held, 2);
+  });
+
+  test("takes over nothing that was left under the same id (O6)", async (t) => {
+    const session = await openSession(t);
+    const eventId = await openEvent(session);
+    const old = openedBy("first", session.runId);
+    const claim = { eventId, limit: 1, userIds: [person(1)] };
+    await reserve(session, { ...claim, opened: old });
+    await latch(session, eventId, { opened: old, winners: [person(1)] });
+    await rebuildStep(session, eventId, ["begin", "new", old]);
+    await rebuildStep(session, eventId, ["open", "new", "new:1", "0", "0"]);
+    assert.deepEqual(await reserve(session, { ...claim, opened: "new:1" }), [1]);
+  });
+});
+
+/** One sale on the script, with rows that are committed one by one, as a writer would. */
+async function playSale(
+  session: RedisSession,
+  limitAtFirst: number,
+  steps: readonly (readonly number[] | "commit" | "raise")[],
+): Promise<void> {
+  const eventId = await openEvent(session);
+  const opened = openedBy("first", session.runId);
+  const rows = new Map<UserId, CouponIssue>();
+  const reserved: UserId[] = [];
+  let limit = limitAtFirst;
+  let latched = false;
+  for (const step of steps) {
+    if (step === "raise") {
+      if (rows.size < limit) limit += 1;
+    } else if (step === "commit") {
+      const next = reserved.find((userId) => !rows.has(userId));
+      if (next === undefined) continue;
+      rows.set(next, issueOf(eventId, next, rows.size + 1));
+      if (rows.size === limit) {
+        await latch(session, eventId, { opened, winners: [...rows.keys()] });
+        latched = true;
+      }
+    } else {
+      const userIds = step.map(person);
+      const answers = await answersOf(session, { eventId, opened, limit, userIds });
+      for (const [index, userId] of userIds.entries()) {
+        const answer = answers[index]!;
+        const mine = rows.get(userId) ?? null;
+        const rule = decideClaim({ limit, issued: rows.size, mine, door: null });
+        if (answer === "sold-out") assert.ok(latched && !rule.ok, "sold out only where refused");
+        else assert.ok(rule.ok, "yours and wait only while the rule does not refuse");
+        const isKnown = reserved.includes(userId);
+        if (answer === "wait") assert.ok(!isKnown && reserved.length >= limit && !latched);
+        if (typeof answer === "number") assert.equal(answer < 0, isKnown);
+        if (typeof answer === "number" && !isKnown) reserved.push(userId);
+      }
+      assert.ok(reserved.length <= limit, "never more reservations than the limit");
+    }
+  }
+}
+
+async function answersOf(
+  session: RedisSession,
+  claim: Parameters<typeof reserve>[1],
+): Promise<Exclude<Awaited<ReturnType<typeof reserve>>, "closed">> {
+  const answers = await reserve(session, claim);
+  assert.ok(answers !== "closed");
+  return answers;
+}
+
+async function latch(
+  session: RedisSession,
+  eventId: EventId,
+  { opened, winners }: { readonly opened: string; readonly winners: readonly UserId[] },
+): Promise<void> {
+  assert.ok(await rebuildStep(session, eventId, ["begin", "latch", opened]));
+  assert.ok(await rebuildStep(session, eventId, ["add", "latch", ...winners]));
+  const count = String(winners.length);
+  assert.ok(await rebuildStep(session, eventId, ["open", "latch", opened, "1", count]));
+}
+
+async function openSession(t: TestContext): Promise<RedisSession> {
+  const redis = await openRedis({ url: testEngine("redis") });
+  t.after(async () => redis.close());
+  return redis.session();
+}
+
+/** An event that Redis counts for, in the generation "first". */
+async function openEvent(session: RedisSession): Promise<EventId> {
+  const eventId = parseEventId(`script-${randomBytes(5).toString("hex")}`);
+  assert.ok(eventId !== null);
+  const opened = openedBy("first", session.runId);
+  await rebuildStep(session, eventId, ["begin", "first", ""]);
+  assert.ok(await rebuildStep(session, eventId, ["open", "first", opened, "0", "0"]));
+  return eventId;
+}
+
+function issueOf(eventId: EventId, userId: UserId, seq: number): CouponIssue {
+  return { eventId, userId, seq, code: "0".repeat(26), issuedAtMs: 0, ticket: null };
+}
