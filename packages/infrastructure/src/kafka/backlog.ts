@@ -1,0 +1,58 @@
+import type { EventId } from "@stampede/domain";
+
+/** What is known of the undecided records of all logs; numbers for metrics, never for a decision. */
+export type Backlog = {
+  /** A look from outside: where the log ended, and the mark that was committed then. */
+  look(
+    eventId: EventId,
+    look: { readonly end: number; readonly mark: number },
+    nowMs: number,
+  ): void;
+  /** A log decider read the log; `sinceMs` is when its first undecided record was appended. */
+  read(
+    eventId: EventId,
+    reading: { readonly end: number; readonly mark: number; readonly sinceMs: number | null },
+  ): void;
+  decided(eventId: EventId, mark: number): void;
+  /** Undecided records of one log. */
+  waiting(eventId: EventId): number;
+  facts(nowMs: number): { readonly lag: number; readonly oldestUndecidedMs: number };
+  clear(): void;
+};
+
+type Entry = { end: number; mark: number; sinceMs: number | null };
+
+export function backlog(): Backlog {
+  // Only logs with undecided records have an entry: thousands of finished events take no memory.
+  const entries = new Map<EventId, Entry>();
+
+  const update = (eventId: EventId, { end, mark, sinceMs }: Partial<Entry>): void => {
+    const entry = entries.get(eventId) ?? { end: 0, mark: 0, sinceMs: null };
+    entry.end = Math.max(entry.end, end ?? 0);
+    entry.mark = Math.max(entry.mark, mark ?? 0);
+    entry.sinceMs = sinceMs ?? entry.sinceMs;
+    if (entry.end > entry.mark) entries.set(eventId, entry);
+    else entries.delete(eventId);
+  };
+  return {
+    look(eventId, { end, mark }, nowMs) {
+      update(eventId, { end, mark, sinceMs: entries.get(eventId)?.sinceMs ?? nowMs });
+    },
+    read: update,
+    decided: (eventId, mark) => update(eventId, { mark }),
+    waiting: (eventId) => {
+      const entry = entries.get(eventId);
+      return entry === undefined ? 0 : entry.end - entry.mark;
+    },
+    facts(nowMs) {
+      let lag = 0;
+      let oldestUndecidedMs = 0;
+      for (const { end, mark, sinceMs } of entries.values()) {
+        lag += end - mark;
+        if (sinceMs !== null) oldestUndecidedMs = Math.max(oldestUndecidedMs, nowMs - sinceMs);
+      }
+      return { lag, oldestUndecidedMs };
+    },
+    clear: () => entries.clear(),
+  };
+}

@@ -1,0 +1,95 @@
+import type { EventId, UserId } from "@stampede/domain";
+import { CODE_PATTERN, parseEventId, parseUserId } from "@stampede/domain";
+
+/** What a record of an event's log says. */
+export type Claim = {
+  readonly eventId: EventId;
+  readonly userId: UserId;
+  /** Drawn before the record was produced, so that a replay of the log gives the same codes. */
+  readonly code: string;
+};
+
+export type DecodedClaim =
+  | { readonly kind: "claim"; readonly claim: Claim }
+  /** Not a claim, and never will be: it is decided as rejected, with this reason. */
+  | { readonly kind: "unreadable"; readonly reason: string }
+  /** Written by a newer build: to guess at it would decide wrongly, so the event must stop. */
+  | { readonly kind: "newer-schema"; readonly schema: number };
+
+/** The record of a claim: the key names the person, the value is this schema. */
+export const CLAIM_SCHEMA = 1;
+
+/** A claim of ours has at most 270 bytes. */
+const VALUE_BYTES_MAX = 1_024;
+const KEY_BYTES_MAX = 64;
+
+const codeForm = new RegExp(CODE_PATTERN);
+
+/** A claim's record as text; every field has passed a pattern, so all of it is ASCII. */
+export function claimParts({ eventId, userId, code }: Claim): {
+  readonly key: string;
+  readonly value: string;
+} {
+  // No field can hold a quote, a backslash or anything else that JSON would escape: joining them is
+  // JSON, in half the time of JSON.stringify, once for each of ten thousand people.
+  return {
+    key: userId,
+    value: `{"schema":${CLAIM_SCHEMA},"eventId":"${eventId}","userId":"${userId}","code":"${code}"}`,
+  };
+}
+
+/** Reads a record of the log of `eventId`, which anybody may have written. Never throws. */
+export function decodeClaim(
+  eventId: EventId,
+  record: { readonly key: Buffer | null; readonly value: Buffer | null },
+): DecodedClaim {
+  const { key, value } = record;
+  if (value === null) return unreadable("the value is null");
+  if (value.length > VALUE_BYTES_MAX) return unreadable(`the value has ${value.length} bytes`);
+  const body = parseObject(value);
+  if (body === null) return unreadable("the value is no JSON object");
+  const schema = body["schema"];
+  if (typeof schema !== "number" || !Number.isSafeInteger(schema) || schema < 1) {
+    return unreadable("the schema number is missing");
+  }
+  if (schema > CLAIM_SCHEMA) return { kind: "newer-schema", schema };
+  return decodeFields(eventId, key, body);
+}
+
+function decodeFields(
+  eventId: EventId,
+  key: Buffer | null,
+  body: Readonly<Record<string, unknown>>,
+): DecodedClaim {
+  const userId = typeof body["userId"] === "string" ? parseUserId(body["userId"]) : null;
+  const named = typeof body["eventId"] === "string" ? parseEventId(body["eventId"]) : null;
+  const code = body["code"];
+  if (named === null) return unreadable("the event id has no valid form");
+  if (named !== eventId) return unreadable("the claim is another event's");
+  if (userId === null) return unreadable("the user id has no valid form");
+  if (key === null || key.length > KEY_BYTES_MAX || key.toString("latin1") !== userId) {
+    return unreadable("the key names another person than the value");
+  }
+  if (typeof code !== "string" || !codeForm.test(code)) {
+    return unreadable("the code has no valid form");
+  }
+  return { kind: "claim", claim: { eventId, userId, code } };
+}
+
+function unreadable(reason: string): DecodedClaim {
+  return { kind: "unreadable", reason };
+}
+
+function parseObject(value: Buffer): Readonly<Record<string, unknown>> | null {
+  try {
+    const parsed: unknown = JSON.parse(value.toString("utf8"));
+    return isObject(parsed) ? parsed : null;
+  } catch {
+    // Anything may stand in the log; what is no JSON is no claim.
+    return null;
+  }
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

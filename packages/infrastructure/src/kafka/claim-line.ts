@@ -1,0 +1,106 @@
+// The line of claims in front of one event's log. Whoever arrives while a batch is on its way shares
+// the next one: under a stampede a batch grows to thousands of claims, alone a claim leaves at once.
+import type { EventId, UserId } from "@stampede/domain";
+import { EngineFault } from "@stampede/domain";
+import type { Claim } from "./claim-codec.ts";
+import type { LogWriter } from "./log-writer.ts";
+import { encodeClaims, recordBytesMax } from "./record-batch.ts";
+
+export type ClaimLine = {
+  /**
+   * Appends this person's claim and answers with its ticket, after the log has it. Rejects with
+   * `EngineFault`: "not-applied" where the claim never left this process or was refused.
+   */
+  append(userId: UserId): Promise<number>;
+  /** Nothing waits and nothing is on its way. */
+  isIdle(): boolean;
+};
+
+/** Claims of one event that wait in this process; one more is turned away. */
+const WAITING_MAX = 50_000;
+const WAIT_MS_MAX = 5_000;
+/** Half the broker's limit of a message, so that a batch with its head always fits. */
+const BATCH_BYTES_MAX = 512_000;
+const BATCH_CLAIMS_MAX = 5_000;
+
+type Waiting = {
+  readonly userId: UserId;
+  readonly sinceMs: number;
+  readonly resolve: (ticket: number) => void;
+  readonly reject: (error: EngineFault) => void;
+};
+
+export function claimLine(options: {
+  readonly eventId: EventId;
+  readonly writer: LogWriter;
+  readonly drawCode: () => string;
+  /** Called when a batch leaves; gives the judge of its tickets: null, or what is wrong with them. */
+  readonly watchBatch: () => (baseOffset: number, count: number) => string | null;
+}): ClaimLine {
+  const { eventId, writer, drawCode, watchBatch } = options;
+  let waiting: Waiting[] = [];
+  let sending = false;
+
+  const sendOne = async (batch: readonly Waiting[], claims: readonly Claim[]): Promise<void> => {
+    try {
+      const judgeTickets = watchBatch();
+      const baseOffset = await writer.append(encodeClaims(claims));
+      const wrong = judgeTickets(baseOffset, batch.length);
+      if (wrong !== null) throw new EngineFault("kafka", "unknown", wrong);
+      batch.forEach((claim, index) => claim.resolve(baseOffset + index));
+    } catch (error) {
+      for (const claim of batch) claim.reject(faultOf(error));
+    }
+  };
+  const sendAll = async (): Promise<void> => {
+    while (waiting.length > 0) {
+      turnAwayLate();
+      const claims: Claim[] = [];
+      let bytes = 0;
+      for (const { userId } of waiting) {
+        // The code is drawn before the record is written: whoever replays the log gets the same.
+        const claim = { eventId, userId, code: drawCode() };
+        bytes += recordBytesMax(claim);
+        if (bytes > BATCH_BYTES_MAX || claims.length === BATCH_CLAIMS_MAX) break;
+        claims.push(claim);
+      }
+      const batch = waiting.slice(0, claims.length);
+      waiting = waiting.slice(claims.length);
+      if (batch.length > 0) await sendOne(batch, claims);
+    }
+    sending = false;
+  };
+  const turnAwayLate = (): void => {
+    const oldestMs = performance.now() - WAIT_MS_MAX;
+    const late = waiting.findIndex((claim) => claim.sinceMs >= oldestMs);
+    const gone = waiting.splice(0, late === -1 ? waiting.length : late);
+    for (const claim of gone) {
+      claim.reject(
+        new EngineFault("kafka", "not-applied", `the log of ${eventId} was not reached in time`),
+      );
+    }
+  };
+
+  return {
+    async append(userId) {
+      return new Promise((resolve, reject) => {
+        if (waiting.length >= WAITING_MAX) {
+          reject(new EngineFault("kafka", "not-applied", `the line for ${eventId} is full`));
+          return;
+        }
+        waiting.push({ userId, sinceMs: performance.now(), resolve, reject });
+        if (sending) return;
+        sending = true;
+        // The end of this turn: all claims that arrive in it share the first batch.
+        setImmediate(() => void sendAll());
+      });
+    },
+    isIdle: () => !sending && waiting.length === 0,
+  };
+}
+
+/** A bug in between leaves open whether the batch went out. */
+function faultOf(error: unknown): EngineFault {
+  if (error instanceof EngineFault) return error;
+  return new EngineFault("kafka", "unknown", "appending claims failed", { cause: error });
+}

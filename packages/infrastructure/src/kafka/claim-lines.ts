@@ -1,0 +1,61 @@
+import type { EventId } from "@stampede/domain";
+import type { EventDirectory, QueueFacts } from "../postgres/event-directory.ts";
+import { claimLine } from "./claim-line.ts";
+import type { ClaimLine } from "./claim-line.ts";
+import type { Halts } from "./halts.ts";
+import { TopicUnusable } from "./log-writer.ts";
+import type { Kafka } from "./open.ts";
+import { brokenTopic } from "./topics.ts";
+
+/** Lines that are kept, each with its producer id; beyond them idle ones are forgotten. */
+const LINES_MAX = 2_000;
+
+/**
+ * One line per event, opened when its first claim comes. A line halts its event when the topic is not
+ * the event's own any more, or when the log gives an offset that it must have given before (K6, K7).
+ */
+export function claimLines(options: {
+  readonly kafka: Kafka;
+  readonly directory: EventDirectory;
+  readonly drawCode: () => string;
+  readonly halts: Halts;
+}): (eventId: EventId, queue: QueueFacts) => ClaimLine {
+  const { kafka, directory, drawCode, halts } = options;
+  const lines = new Map<EventId, { readonly topicId: string; readonly line: ClaimLine }>();
+
+  const open = (eventId: EventId, { topic, topicId }: QueueFacts): ClaimLine => {
+    let lastTicket = -1;
+    const writer = kafka.openWriter(topic, (facts) => {
+      const reason = brokenTopic({ topic, topicId }, facts);
+      if (reason === null) return;
+      halts.halt(eventId, reason);
+      throw new TopicUnusable(reason);
+    });
+    const watchBatch = (): ((baseOffset: number, count: number) => string | null) => {
+      // As known before the batch leaves: a decider may be done with it before its ack is here.
+      const mark = directory.peek(eventId)?.queue?.nextOffset ?? 0;
+      const least = Math.max(mark, lastTicket + 1);
+      return (baseOffset, count) => {
+        if (baseOffset < least) {
+          const reason = `the log lost records: it gave offset ${baseOffset} after ${least - 1}`;
+          halts.halt(eventId, reason);
+          return reason;
+        }
+        lastTicket = baseOffset + count - 1;
+        return null;
+      };
+    };
+    return claimLine({ eventId, writer, drawCode, watchBatch });
+  };
+
+  return (eventId, queue) => {
+    const existing = lines.get(eventId);
+    if (existing?.topicId === queue.topicId) return existing.line;
+    if (lines.size >= LINES_MAX) {
+      for (const [id, { line }] of lines) if (line.isIdle()) lines.delete(id);
+    }
+    const line = open(eventId, queue);
+    lines.set(eventId, { topicId: queue.topicId, line });
+    return line;
+  };
+}

@@ -1,0 +1,167 @@
+// What this process knows of the Kafka cluster, and its connections.
+//
+// The client's own Producer and Consumer are not used: they retry inside, and then nobody can tell
+// whether an attempt before the last one reached the log. Here each request is one attempt on one
+// connection, so that "certainly not appended" and "perhaps appended" stay apart (B32).
+// The request versions are fixed ones that every broker since Kafka 3.1 speaks.
+import { EngineFault } from "@stampede/domain";
+import { ConnectionPool, metadataV12, ResponseError } from "@platformatic/kafka";
+import type { Broker, Connection } from "@platformatic/kafka";
+import { brokerErrorIds, kafkaFault } from "./faults.ts";
+
+export type TopicFacts = {
+  /** Null where the cluster could not tell. */
+  readonly topicId: string | null;
+  readonly partitions: number;
+  /** The leader of partition 0; null while there is none. */
+  readonly leader: Broker | null;
+};
+
+type LedTopic = TopicFacts & { readonly leader: Broker };
+
+export type Cluster = {
+  /** Asks any broker for the list of brokers; rejects with `EngineFault` when none answers. */
+  refresh(): Promise<void>;
+  brokersCount(): number;
+  /** Topics as the cluster has them now, by name; one that does not exist is missing. */
+  describe(topics: readonly string[]): Promise<Map<string, TopicFacts>>;
+  /** The topic as known since the last `forget`. Rejects "not-applied" where it has no leader. */
+  find(topic: string): Promise<LedTopic>;
+  forget(topic: string): void;
+  /** A connection to any broker, for requests that any of them answers or passes on. */
+  connectAny(): Promise<Connection>;
+  /** A connection to one broker for a short question. */
+  connectControl(broker: Broker): Promise<Connection>;
+  /** A connection to one broker, out of the pool for this use. */
+  connect(pool: ConnectionPool, broker: Broker): Promise<Connection>;
+  /** Connections of their own: a broker answers the requests of one connection one by one. */
+  openPool(requestMsMax: number): ConnectionPool;
+  closePool(pool: ConnectionPool): Promise<void>;
+  close(): Promise<void>;
+};
+
+const CONNECT_MS_MAX = 2_000;
+const CONTROL_MS_MAX = 3_000;
+const INFLIGHT_MAX = 100;
+const UNKNOWN_TOPIC = 3;
+
+export function kafkaCluster(bootstrap: readonly Broker[]): Cluster {
+  const pools = new Set<ConnectionPool>();
+  const known = new Map<string, LedTopic>();
+  let brokers = new Map<number, Broker>();
+
+  const openPool = (requestMsMax: number): ConnectionPool => {
+    const pool = new ConnectionPool("stampede", {
+      connectTimeout: CONNECT_MS_MAX,
+      requestTimeout: requestMsMax,
+      maxInflights: INFLIGHT_MAX,
+    });
+    // Whoever uses a connection is told by its request; nobody else may be brought down by it.
+    pool.on("connecting", ({ connection }) => connection.on("error", () => undefined));
+    pools.add(pool);
+    return pool;
+  };
+  const control = openPool(CONTROL_MS_MAX);
+
+  const cluster: Cluster = {
+    async refresh() {
+      await cluster.describe([]);
+    },
+    brokersCount: () => brokers.size,
+    async describe(topics) {
+      const metadata = await askMetadata(await cluster.connectAny(), topics);
+      brokers = new Map(metadata.brokers.map(({ nodeId, host, port }) => [nodeId, { host, port }]));
+      return topicFactsOf(metadata, brokers);
+    },
+    async find(topic) {
+      const remembered = known.get(topic);
+      if (remembered !== undefined) return remembered;
+      const facts = (await cluster.describe([topic])).get(topic);
+      if (facts === undefined) throw notApplied(`Kafka has no topic ${topic}`);
+      const { leader } = facts;
+      if (leader === null) throw notApplied(`topic ${topic} has no leader now`);
+      const found = { ...facts, leader };
+      known.set(topic, found);
+      return found;
+    },
+    forget: (topic) => void known.delete(topic),
+    async connectAny() {
+      try {
+        return await control.getFirstAvailable([...bootstrap, ...brokers.values()]);
+      } catch (error) {
+        throw kafkaFault(error, "not-applied", "connecting");
+      }
+    },
+    connectControl: async (broker) => cluster.connect(control, broker),
+    async connect(pool, broker) {
+      try {
+        return await pool.get(broker);
+      } catch (error) {
+        throw kafkaFault(error, "not-applied", `connecting to ${broker.host}:${broker.port}`);
+      }
+    },
+    openPool,
+    async closePool(pool) {
+      pools.delete(pool);
+      await pool.close();
+    },
+    async close() {
+      await Promise.all([...pools].map(async (pool) => pool.close()));
+    },
+  };
+  return cluster;
+}
+
+type Metadata = Awaited<ReturnType<typeof metadataV12.api.async>>;
+
+async function askMetadata(connection: Connection, topics: readonly string[]): Promise<Metadata> {
+  try {
+    // Never creating a topic by asking for it, whatever the broker is set to (K19).
+    return await metadataV12.api.async(connection, [...topics], false, false);
+  } catch (error) {
+    // A topic that is missing or has no leader is part of the answer, not a failure of it.
+    const answer: unknown = error instanceof ResponseError ? error["response"] : null;
+    if (isMetadata(answer)) return answer;
+    throw kafkaFault(error, "not-applied", "asking for metadata");
+  }
+}
+
+function isMetadata(answer: unknown): answer is Metadata {
+  return typeof answer === "object" && answer !== null && "brokers" in answer && "topics" in answer;
+}
+
+function topicFactsOf(
+  metadata: Metadata,
+  brokers: ReadonlyMap<number, Broker>,
+): Map<string, TopicFacts> {
+  const found = new Map<string, TopicFacts>();
+  for (const { errorCode, name, topicId, partitions } of metadata.topics) {
+    if (errorCode === UNKNOWN_TOPIC || typeof name !== "string") continue;
+    const first = partitions.find((partition) => partition.partitionIndex === 0);
+    const leader = brokers.get(first?.leaderId ?? -1) ?? null;
+    found.set(name, {
+      topicId: errorCode === 0 ? topicId : null,
+      partitions: partitions.length,
+      leader: errorCode === 0 ? leader : null,
+    });
+  }
+  return found;
+}
+
+function notApplied(message: string): EngineFault {
+  return new EngineFault("kafka", "not-applied", message);
+}
+
+/** Whether an answer says that the broker does not lead the partition, or does not know the topic. */
+export function isStale(error: unknown): boolean {
+  return brokerErrorIds(error).some((id) =>
+    [
+      "UNKNOWN_TOPIC_OR_PARTITION",
+      "UNKNOWN_TOPIC_ID",
+      "INCONSISTENT_TOPIC_ID",
+      "NOT_LEADER_OR_FOLLOWER",
+      "LEADER_NOT_AVAILABLE",
+      "FENCED_LEADER_EPOCH",
+    ].includes(id),
+  );
+}

@@ -1,0 +1,111 @@
+import { EngineFault } from "@stampede/domain";
+import type { Broker } from "@platformatic/kafka";
+import { kafkaCluster } from "./cluster.ts";
+import type { TopicFacts } from "./cluster.ts";
+import { logReader } from "./log-reader.ts";
+import type { LogReader } from "./log-reader.ts";
+import { logWriter } from "./log-writer.ts";
+import type { LogWriter } from "./log-writer.ts";
+import { createLog, inspectLogs } from "./topics.ts";
+import type { Log, LogCondition } from "./topics.ts";
+
+export type Kafka = {
+  /** Whether a broker answered the last time; asked every two seconds, and after a failure at once. */
+  isUp(): boolean;
+  /** Asks now whether a broker answers. Never rejects. */
+  probe(): Promise<void>;
+  createLog(topic: string): Promise<Log>;
+  /** See `inspectLogs` of topics.ts. Rejects with `EngineFault` ("not-applied"). */
+  inspectLogs(
+    logs: readonly (Log & { readonly mark: number })[],
+    options: { readonly retention: boolean },
+  ): Promise<Map<string, LogCondition>>;
+  openWriter(topic: string, check: (facts: TopicFacts) => void): LogWriter;
+  openReader(log: Log): LogReader;
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+};
+
+const PROBE_EVERY_MS = 2_000;
+/** Beyond the wait for replicas (3 s), so that the leader's own answer comes first. */
+const PRODUCE_MS_MAX = 4_000;
+/** Events share these connections: one whose replicas lag holds up a quarter of the others. */
+const PRODUCE_POOLS = 4;
+
+/**
+ * Opens Kafka at `brokers` ("host:port,host:port"). A cluster that does not answer is no failure
+ * here: the service starts, and queues from the moment a broker is there.
+ */
+export async function openKafka(options: { readonly brokers: string }): Promise<Kafka> {
+  const cluster = kafkaCluster(parseBrokers(options.brokers));
+  const producePools = Array.from({ length: PRODUCE_POOLS }, () =>
+    cluster.openPool(PRODUCE_MS_MAX),
+  );
+  let up = false;
+  let closed = false;
+  let writers = 0;
+  let probing: Promise<void> | null = null;
+
+  const probeOnce = async (): Promise<void> => {
+    try {
+      await cluster.refresh();
+      up = !closed;
+    } catch (error) {
+      // Being away is an answer too: `isUp` tells it.
+      if (!(error instanceof EngineFault)) throw error;
+      up = false;
+    }
+  };
+  const probe = async (): Promise<void> => {
+    probing ??= probeOnce().finally(() => {
+      probing = null;
+    });
+    return probing;
+  };
+  await probe();
+  const timer = setInterval(() => void probe(), PROBE_EVERY_MS);
+  timer.unref();
+
+  const kafka: Kafka = {
+    isUp: () => up,
+    probe,
+    createLog: async (topic) => createLog(cluster, topic),
+    inspectLogs: async (logs, settings) => inspectLogs(cluster, logs, settings),
+    openWriter(topic, check) {
+      const pool = producePools[writers % PRODUCE_POOLS] ?? cluster.openPool(PRODUCE_MS_MAX);
+      writers += 1;
+      const writer = logWriter(cluster, { pool, topic, check });
+      return {
+        async append(batch) {
+          try {
+            return await writer.append(batch);
+          } catch (error) {
+            void probe();
+            throw error;
+          }
+        },
+      };
+    },
+    openReader: (log) => logReader(cluster, log),
+    async close() {
+      closed = true;
+      up = false;
+      clearInterval(timer);
+      await cluster.close();
+      await probing;
+    },
+    [Symbol.asyncDispose]: async () => kafka.close(),
+  };
+  return kafka;
+}
+
+function parseBrokers(text: string): Broker[] {
+  return text.split(",").map((part) => {
+    const url = URL.parse(`kafka://${part.trim()}`);
+    if (url === null || url.hostname === "") {
+      throw new Error(`"${part}" names no Kafka broker; write host:port, several with commas`);
+    }
+    const host = url.hostname.replace(/^\[(?<address>.*)\]$/, "$<address>");
+    return { host, port: url.port === "" ? 9_092 : Number(url.port) };
+  });
+}

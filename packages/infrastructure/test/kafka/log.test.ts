@@ -1,0 +1,212 @@
+// The log as the issuer writes and the decider reads it. Each test names what turns it red.
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { describe, test } from "node:test";
+import type { TestContext } from "node:test";
+import { EngineFault } from "@stampede/domain";
+import type { EventId } from "@stampede/domain";
+import { parseEventId } from "@stampede/domain";
+import { drawCode } from "../../src/codes.ts";
+import { claimLine } from "../../src/kafka/claim-line.ts";
+import { kafkaCluster } from "../../src/kafka/cluster.ts";
+import type { Cluster } from "../../src/kafka/cluster.ts";
+import { logWriter } from "../../src/kafka/log-writer.ts";
+import { openKafka } from "../../src/kafka/open.ts";
+import type { Kafka } from "../../src/kafka/open.ts";
+import { encodeClaims } from "../../src/kafka/record-batch.ts";
+import type { RecordBatch } from "../../src/kafka/record-batch.ts";
+import type { Log } from "../../src/kafka/topics.ts";
+import { missing, testEngine } from "../support/engines.ts";
+import { person } from "../support/sale.ts";
+import { startTcpProxy } from "../support/tcp-proxy.ts";
+import { readLog } from "./support.ts";
+
+const spring = parseEventId("spring") as EventId;
+
+describe("the log of an event", { skip: missing("kafka") }, () => {
+  // F10. Red when a batch's claims are answered by another index, or more than one is in flight.
+  test("has every one of 200 concurrent claims at the offset that was acknowledged", async (t) => {
+    const { kafka, log } = await openLog(t);
+    const lines = [0, 1].map(() => openLine(kafka, log.topic));
+    const tickets = await Promise.all(
+      Array.from({ length: 200 }, async (_, n) => lines[n % 2]!.append(person(n))),
+    );
+    assert.deepEqual(
+      tickets.toSorted((a, b) => a - b),
+      Array.from({ length: 200 }, (_, n) => n),
+    );
+    const records = await readLog(kafka, log);
+    assert.equal(records.length, 200);
+    tickets.forEach((ticket, n) => {
+      assert.equal(records[ticket]?.offset, ticket);
+      assert.equal(records[ticket]?.key?.toString(), person(n));
+    });
+  });
+
+  test("takes a crowd that does not fit into one batch, in the order of the line", async (t) => {
+    const { kafka, log } = await openLog(t);
+    const line = openLine(kafka, log.topic);
+    const tickets = await Promise.all(
+      Array.from({ length: 12_000 }, async (_, n) => line.append(person(n))),
+    );
+    assert.deepEqual(
+      tickets,
+      Array.from({ length: 12_000 }, (_, n) => n),
+    );
+  });
+
+  // K4. Red when an attempt that is repeated gets a new producer id or a new sequence.
+  test("has a batch once whose acknowledgement was cut off", async (t) => {
+    const { kafka, log } = await openLog(t);
+    const { cluster, proxy } = await openProxiedCluster(t);
+    const writer = logWriter(cluster, {
+      pool: cluster.openPool(4_000),
+      topic: log.topic,
+      check: () => undefined,
+    });
+    assert.equal(await writer.append(batchOf(1, 2)), 0);
+    const cut = proxy.cutReplyTo(log.topic);
+    assert.equal(await writer.append(batchOf(3, 4, 5)), 2);
+    await cut;
+    assert.equal(await writer.append(batchOf(6)), 5);
+    assert.equal((await readLog(kafka, log)).length, 6);
+  });
+
+  // Red when a lost attempt is told as "not-applied" because the last one could not connect.
+  test("may have a batch whose broker fell silent, and goes on when it is back", async (t) => {
+    const { kafka, log } = await openLog(t);
+    const { cluster, proxy } = await openProxiedCluster(t);
+    const writer = logWriter(cluster, {
+      pool: cluster.openPool(500),
+      topic: log.topic,
+      check: () => undefined,
+    });
+    await writer.append(batchOf(1));
+    const cut = proxy.cutReplyTo(log.topic);
+    const appending = writer.append(batchOf(2));
+    await cut;
+    proxy.goAway();
+    await assert.rejects(appending, isFault("unknown"));
+    await assert.rejects(writer.append(batchOf(3)), isFault("not-applied"));
+    proxy.comeBack();
+    assert.equal(await writer.append(batchOf(4)), 2);
+    const persons = (await readLog(kafka, log)).map((record) => record.key?.toString());
+    assert.deepEqual(persons, [person(1), person(2), person(4)]);
+  });
+
+  // K19. Red when metadata is asked for with permission to create topics.
+  test("is not made anew by a claim after its topic was deleted", async (t) => {
+    const { kafka } = await openLog(t);
+    const gone = `stampede.gone.${randomBytes(6).toString("hex")}`;
+    const writer = kafka.openWriter(gone, () => undefined);
+    await assert.rejects(writer.append(batchOf(1)), isFault("not-applied"));
+    const looks = await kafka.inspectLogs([{ topic: gone, topicId: "x", mark: 0 }], {
+      retention: false,
+    });
+    assert.match(looks.get(gone)?.broken ?? "", /does not exist/);
+  });
+
+  test("gives nothing beyond its end, and tells that an offset is not its own", async (t) => {
+    const { kafka, log } = await openLog(t);
+    await openLine(kafka, log.topic).append(person(1));
+    const reader = kafka.openReader(log);
+    t.after(async () => reader.close());
+    const atEnd = await reader.read(1, 10);
+    assert.deepEqual(atEnd, { kind: "read", records: [], end: 1, appendedAtMs: null });
+    assert.deepEqual(await reader.read(2, 10), { kind: "mismatch" });
+    const other = kafka.openReader({ ...log, topicId: "00000000-0000-4000-8000-000000000001" });
+    t.after(async () => other.close());
+    assert.deepEqual(await other.read(0, 10), { kind: "mismatch" });
+  });
+
+  // Red when a reader waits out its poll although a record arrives.
+  test("wakes a waiting reader with a new record", async (t) => {
+    const { kafka, log } = await openLog(t);
+    const line = openLine(kafka, log.topic);
+    await line.append(person(1));
+    const reader = kafka.openReader(log);
+    t.after(async () => reader.close());
+    await reader.read(0, 10);
+    const startedMs = performance.now();
+    const reading = reader.read(1, 2_500);
+    await line.append(person(2));
+    const read = await reading;
+    assert.equal(read.kind === "read" ? read.records.length : 0, 1);
+    assert.ok(performance.now() - startedMs < 1_500);
+  });
+
+  test("is looked at with all that may be wrong with it", async (t) => {
+    const { kafka, log } = await openLog(t);
+    await openLine(kafka, log.topic).append(person(1));
+    const look = async (
+      at: Partial<Log & { mark: number }>,
+    ): Promise<string | null | undefined> => {
+      const asked = { ...log, mark: 0, ...at };
+      return (await kafka.inspectLogs([asked], { retention: true })).get(asked.topic)?.broken;
+    };
+    assert.equal(await look({}), null);
+    assert.equal(await look({ mark: 1 }), null);
+    assert.match((await look({ mark: 2 })) ?? "", /lost records: it ends at 1, but 2 are decided/);
+    assert.match((await look({ topicId: "other" })) ?? "", /was replaced/);
+  });
+});
+
+describe("Kafka that is not there", () => {
+  test("does not keep the service from starting, and is told by isUp", async (t) => {
+    const kafka = await openKafka({ brokers: "127.0.0.1:1" });
+    t.after(async () => kafka.close());
+    assert.equal(kafka.isUp(), false);
+    await assert.rejects(kafka.createLog("stampede.x.y"), isFault("not-applied"));
+    const writer = kafka.openWriter("stampede.x.y", () => undefined);
+    await assert.rejects(writer.append(batchOf(1)), isFault("not-applied"));
+  });
+
+  test("is named by what an operator wrote", async () => {
+    await assert.rejects(openKafka({ brokers: "" }), /names no Kafka broker; write host:port/);
+  });
+});
+
+async function openLog(t: TestContext): Promise<{ readonly kafka: Kafka; readonly log: Log }> {
+  const kafka = await openKafka({ brokers: testEngine("kafka") });
+  t.after(async () => kafka.close());
+  const log = await kafka.createLog(`stampede.test.${randomBytes(6).toString("hex")}`);
+  return { kafka, log };
+}
+
+/** A cluster that reaches the leader, as a writer finds it, through a proxy only. */
+async function openProxiedCluster(t: TestContext): Promise<{
+  readonly cluster: Cluster;
+  readonly proxy: Awaited<ReturnType<typeof startTcpProxy>>;
+}> {
+  const proxy = await startTcpProxy(t, `kafka://${testEngine("kafka")}`);
+  const [host = "", port] = testEngine("kafka").split(":");
+  const direct = kafkaCluster([{ host, port: Number(port) }]);
+  t.after(async () => direct.close());
+  const leader = { host: "127.0.0.1", port: proxy.port };
+  const find: Cluster["find"] = async (topic) => ({ ...(await direct.find(topic)), leader });
+  return { cluster: { ...direct, find }, proxy };
+}
+
+function openLine(kafka: Kafka, topic: string): ReturnType<typeof claimLine> {
+  return claimLine({
+    eventId: spring,
+    writer: kafka.openWriter(topic, () => undefined),
+    drawCode,
+    watchBatch: () => () => null,
+  });
+}
+
+function batchOf(...persons: readonly number[]): RecordBatch {
+  return encodeClaims(
+    persons.map((n) => ({ eventId: spring, userId: person(n), code: drawCode() })),
+  );
+}
+
+function isFault(outcome: EngineFault["outcome"]): (error: unknown) => boolean {
+  return (error) => {
+    assert.ok(error instanceof EngineFault);
+    assert.equal(error.engine, "kafka");
+    assert.equal(error.outcome, outcome);
+    return true;
+  };
+}

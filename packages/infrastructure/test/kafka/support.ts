@@ -1,0 +1,177 @@
+import assert from "node:assert/strict";
+import type { TestContext } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Producer } from "@platformatic/kafka";
+import type { CouponIssue, EventId, EventStore } from "@stampede/domain";
+import type { OpenEvent } from "@stampede/domain/contracts";
+import { drawCode } from "../../src/codes.ts";
+import { Decider } from "../../src/kafka/decider.ts";
+import type { DecidedBatch } from "../../src/kafka/decide-log.ts";
+import { kafkaQueueIssuer } from "../../src/kafka/kafka-queue-issuer.ts";
+import type { KafkaQueueIssuer } from "../../src/kafka/kafka-queue-issuer.ts";
+import { openKafka } from "../../src/kafka/open.ts";
+import type { Kafka } from "../../src/kafka/open.ts";
+import type { LogRecord } from "../../src/kafka/log-reader.ts";
+import type { Log } from "../../src/kafka/topics.ts";
+import { kafkaQueuePreparation } from "../../src/kafka/preparation.ts";
+import { postgresEventStore } from "../../src/postgres/event-store.ts";
+import type { EventDirectory } from "../../src/postgres/event-directory.ts";
+import type { Postgres } from "../../src/postgres/open.ts";
+import { openSecondInstance, openTestDatabase } from "../support/database.ts";
+import { testEngine } from "../support/engines.ts";
+import { createTestEvent } from "../support/sale.ts";
+
+/** What one process of the service would hold. */
+export type Instance = {
+  readonly kafka: Kafka;
+  readonly postgres: Postgres;
+  readonly directory: EventDirectory;
+  readonly issuer: KafkaQueueIssuer;
+  readonly halts: string[];
+  readonly batches: DecidedBatch[];
+  /** Starts a decider in this instance; it is closed with the test. */
+  readonly startDecider: () => Decider;
+};
+
+export type QueueSale = {
+  readonly url: string;
+  readonly store: EventStore;
+  readonly first: Instance;
+  /** Another process on the same database and broker. */
+  readonly openInstance: (options?: { readonly postgresUrl?: string }) => Promise<Instance>;
+  readonly createEvent: (wanted: OpenEvent & { readonly pace?: number }) => Promise<EventId>;
+};
+
+export async function openQueueSale(t: TestContext): Promise<QueueSale> {
+  // Registered before the database's own hook: what uses the database is closed before it.
+  const closing = new AsyncDisposableStack();
+  t.after(async () => closing.disposeAsync());
+  const { url, postgres, directory } = await openTestDatabase(t);
+
+  const openParts = async (parts: Pick<Instance, "postgres" | "directory">): Promise<Instance> => {
+    const kafka = closing.use(await openKafka({ brokers: testEngine("kafka") }));
+    const halts: string[] = [];
+    const batches: DecidedBatch[] = [];
+    const onHalt = (_: EventId, reason: string): number => halts.push(reason);
+    const issuer = closing.use(kafkaQueueIssuer({ ...parts, kafka, drawCode, onHalt }));
+    const startDecider = (): Decider =>
+      closing.use(
+        new Decider({
+          ...parts,
+          kafka,
+          onHalt,
+          onError: (error) => t.diagnostic(`decider: ${String(error)}`),
+          onBatch: (batch) => batches.push(batch),
+        }),
+      );
+    return { ...parts, kafka, issuer, halts, batches, startDecider };
+  };
+  const first = await openParts({ postgres, directory });
+  const store = postgresEventStore(postgres, {
+    "kafka-queue": kafkaQueuePreparation(first.kafka),
+  });
+  return {
+    url,
+    store,
+    first,
+    openInstance: async (options = {}) =>
+      openParts(await openSecondInstance(t, options.postgresUrl ?? url)),
+    createEvent: async (wanted) => createTestEvent(store, "kafka-queue", wanted),
+  };
+}
+
+export type QueueRow = {
+  readonly topic: string;
+  readonly topicId: string;
+  readonly epoch: number;
+  readonly nextOffset: number;
+  readonly lastWinningTicket: number | null;
+  readonly halted: string | null;
+};
+
+export async function queueRow(postgres: Postgres, eventId: EventId): Promise<QueueRow> {
+  const rows = await postgres.query<QueueRow>(
+    `SELECT topic, topic_id AS "topicId", epoch::float8 AS epoch, halted,
+            next_offset::float8 AS "nextOffset", last_winning_ticket::float8 AS "lastWinningTicket"
+       FROM queues WHERE event_id = $1`,
+    [eventId],
+  );
+  const row = rows[0];
+  assert.ok(row !== undefined);
+  return row;
+}
+
+export async function issuesOf(
+  store: EventStore,
+  eventId: EventId,
+): Promise<readonly CouponIssue[]> {
+  const page = await store.issues(eventId, { size: 500, cursor: null });
+  assert.ok(page.ok);
+  return page.value.entries;
+}
+
+/** Every record of an event's log, read from its start. */
+export async function readLog(kafka: Kafka, queue: Log): Promise<readonly LogRecord[]> {
+  const reader = kafka.openReader(queue);
+  try {
+    const records: LogRecord[] = [];
+    for (;;) {
+      const reading = await reader.read(records.length, 50);
+      assert.equal(reading.kind, "read");
+      records.push(...reading.records);
+      if (records.length >= reading.end) return records;
+    }
+  } finally {
+    await reader.close();
+  }
+}
+
+export type RawRecord = { readonly key?: Buffer; readonly value: Buffer | null };
+
+/** Appends records of any form to an event's log, as a foreign program would; gives the first offset. */
+export async function appendRaw(
+  topic: string,
+  records: readonly RawRecord[],
+  partition = 0,
+): Promise<number> {
+  const producer = new Producer({
+    clientId: "somebody-else",
+    bootstrapBrokers: [testEngine("kafka")],
+    autocreateTopics: false,
+  });
+  try {
+    const { offsets } = await producer.send({
+      acks: -1,
+      messages: records.map(({ key, value }) => ({
+        topic,
+        partition,
+        ...(key === undefined ? {} : { key }),
+        // The client writes a missing value as null, whatever its type says.
+        value: value as Buffer,
+      })),
+    });
+    return Number(offsets?.[0]?.offset);
+  } finally {
+    await producer.close();
+  }
+}
+
+/** Waits until `condition` holds; fails after `msMax`. */
+export async function until(
+  what: string,
+  condition: () => Promise<boolean> | boolean,
+  msMax = 10_000,
+): Promise<void> {
+  const deadlineMs = performance.now() + msMax;
+  while (!(await condition())) {
+    assert.ok(performance.now() < deadlineMs, `${what} within ${msMax} ms`);
+    await sleep(10);
+  }
+}
+
+/** Waits until everything in an event's log is decided. */
+export async function decided(sale: QueueSale, eventId: EventId, records: number): Promise<void> {
+  await until(`${records} records of ${eventId} are decided`, async () => {
+    return (await queueRow(sale.first.postgres, eventId)).nextOffset >= records;
+  });
+}
