@@ -21,7 +21,7 @@ import {
 } from "@stampede/infrastructure/embedded";
 import type { EngineName, RunningEngine } from "@stampede/infrastructure/embedded";
 
-const everyTest = ["packages/*/test/**/*.test.ts", "tests/**/*.test.ts"];
+const everyTest = ["packages/*/test/**/*.test.ts", "web/test/**/*.test.ts", "tests/**/*.test.ts"];
 const concurrency = 2;
 
 /** One file or test; a hang shows its name long before the whole is given up. */

@@ -44,17 +44,31 @@ async function serve(): Promise<void> {
     http: { headersTimeout: 30_000, connectionsCheckingInterval: 1_000 },
     requestTimeout: 40_000,
   });
-  // As long as a claim's answer, and made once: even writing JSON is left out of the ceiling.
-  const answer = JSON.stringify({
-    eventId: ceilingEventId,
-    status: "issued",
-    seq: 100,
-    code: "0123456789ABCDEFGHJKMNPQRS",
-    issuedAt: "2026-01-01T00:00:00.000Z",
-  });
+  const text = { type: "string" };
+  const issue = {
+    eventId: text,
+    status: text,
+    seq: { type: "integer" },
+    code: text,
+    issuedAt: text,
+  };
+  const schema = { response: { 201: { type: "object", properties: issue } } };
   app.get("/healthz", () => ({ status: "up" }));
-  app.post("/v1/events/:id/issues", (_request, reply) =>
-    reply.code(201).type("application/json; charset=utf-8").send(answer),
+  // The same framework, settings, path, fields and serialiser as the service; it just decides nothing.
+  app.post<{ Params: { id: string } }>(
+    "/v1/events/:id/issues",
+    { schema },
+    async (request, reply) => {
+      const { id } = request.params;
+      reply.code(201).header("location", `/events/${id}/issues/me`);
+      return {
+        eventId: id,
+        status: "issued",
+        seq: 100,
+        code: "0123456789ABCDEFGHJKMNPQRS",
+        issuedAt: "2026-01-01T00:00:00.000Z",
+      };
+    },
   );
   const url = await app.listen({ host: "127.0.0.1", port: 0, backlog: listenBacklog });
   process.once("disconnect", () => process.exit());

@@ -5,13 +5,14 @@ import { once } from "node:events";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { freePort, missing, testEngine } from "@stampede/infrastructure/embedded";
+import { freePort, missing, serverNodeFlags, testEngine } from "@stampede/infrastructure/embedded";
 import pg from "pg";
 
 const READY_MS_MAX = 40_000;
 const STOP_MS_MAX = 12_000;
 const POLL_MS = 50;
 const OUTPUT_CHARACTERS_MAX = 8_000;
+const MAIN = join("packages", "api", "src", "main.ts");
 const REPOSITORY = join(import.meta.dirname, "..", "..");
 
 /** The real program, running for one test file on a database of its own. */
@@ -22,8 +23,8 @@ export type Program = {
   readonly databaseUrl: string;
   /** The running process; another one after `restart`. */
   readonly pid: number;
-  /** SIGTERM, then SIGKILL after 12 s. */
-  readonly stop: () => Promise<void>;
+  /** SIGTERM, then SIGKILL after 12 s. Resolves with the exit code; null where a signal ended it. */
+  readonly stop: () => Promise<number | null>;
   /** SIGKILL, at once. */
   readonly kill: () => Promise<void>;
   /** Starts it again on the same port, database and token, stopping it first where it runs. */
@@ -86,7 +87,7 @@ type Running = { readonly child: ChildProcess; readonly pid: number };
 async function run(url: string, added: Readonly<Record<string, string>>): Promise<Running> {
   // Nothing of the tester's own shell may reach the program: a DATABASE_URL there names real data.
   const { PATH = "", HOME = "" } = process.env;
-  const child = spawn(process.execPath, [join("packages", "api", "src", "main.ts")], {
+  const child = spawn(process.execPath, [...serverNodeFlags, MAIN], {
     cwd: REPOSITORY,
     env: { PATH, HOME, ...added },
     stdio: ["ignore", "pipe", "pipe"],
@@ -129,12 +130,13 @@ async function ready(url: string, child: ChildProcess): Promise<void> {
   throw new Error(`It was not ready within ${READY_MS_MAX} ms; /readyz last said: ${last}`);
 }
 
-async function stop(running: Running): Promise<void> {
-  if (hasEnded(running.child)) return;
+async function stop(running: Running): Promise<number | null> {
+  if (hasEnded(running.child)) return running.child.exitCode;
   running.child.kill("SIGTERM");
   const ended = once(running.child, "exit").then(() => true);
   const late = pause(STOP_MS_MAX, false, { ref: false });
   if (!(await Promise.race([ended, late]))) await kill(running);
+  return running.child.exitCode;
 }
 
 async function kill({ child }: Running): Promise<void> {

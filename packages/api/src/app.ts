@@ -48,6 +48,8 @@ export async function buildApp(
   const app = Fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
+    // A logger for each of ten thousand requests, nearly all of which log nothing, would be waste.
+    childLoggerFactory: (parent) => parent,
     bodyLimit: OPERATOR_BODY_BYTES_MAX,
     return503OnClosing: false,
     forceCloseConnections: "idle",

@@ -82,7 +82,7 @@ function problemOfError(error: FastifyError, request: FastifyRequest): Problem {
     request.log.info({ problem: refusal.kind, url: request.routeOptions.url }, "refused");
     return problemOf(refusal);
   }
-  request.log.error({ err: error }, "a bug");
+  request.log.error({ err: error, requestId: request.id }, "a bug");
   return problemOfBug(request.id);
 }
 

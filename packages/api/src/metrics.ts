@@ -54,12 +54,20 @@ export function makeMetrics(measures: readonly Measure[]): Metrics {
     help: "Watchers of event streams.",
     registers: [registry],
   });
+  // Kept, because finding a series by its labels costs more than counting in it.
+  const counts = new Map<string, ReturnType<typeof claims.labels>>();
+  const durations = new Map<string, ReturnType<typeof latency.labels>>();
   for (const measure of measures) registerMeasure(registry, measure);
   return {
     registry,
     claimAnswered(mechanism, outcome, seconds) {
-      claims.inc({ mechanism, outcome });
-      latency.observe({ mechanism }, seconds);
+      const series = `${mechanism} ${outcome}`;
+      const count = counts.get(series) ?? claims.labels({ mechanism, outcome });
+      counts.set(series, count);
+      count.inc();
+      const duration = durations.get(mechanism) ?? latency.labels({ mechanism });
+      durations.set(mechanism, duration);
+      duration.observe(seconds);
     },
     streams: { inc: () => streams.inc(), dec: () => streams.dec() },
   };

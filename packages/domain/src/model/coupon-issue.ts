@@ -16,14 +16,17 @@ export type CouponIssue = {
 
 export const CODE_PATTERN = "^[0-9A-HJKMNP-TV-Z]{26}$";
 
-const CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+const CODE_LENGTH = 26;
+const CROCKFORD = Array.from("0123456789ABCDEFGHJKMNPQRSTVWXYZ", (character) =>
+  character.charCodeAt(0),
+);
 
 /**
  * A coupon code from at least 26 random bytes: five bits of each make one character of Crockford's
  * base 32, which leaves out I, L, O and U, so that a code can be read aloud and typed.
  */
 export function codeFromRandom(random: Uint8Array): string {
-  let code = "";
-  for (const byte of random.subarray(0, 26)) code += CROCKFORD.charAt(byte & 31);
-  return code;
+  const characters: number[] = [];
+  for (const byte of random.subarray(0, CODE_LENGTH)) characters.push(CROCKFORD[byte & 31] ?? 0);
+  return String.fromCharCode(...characters);
 }

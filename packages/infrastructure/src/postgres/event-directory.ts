@@ -41,11 +41,17 @@ type Entry = {
   readonly listeners: Set<() => void>;
 };
 
+/** The next reading of one event, and who asked for what before it begins. */
 type Question = {
-  readonly eventId: EventId;
-  readonly userId: UserId | null;
-  readonly resolve: (lookup: Lookup | null) => void;
-  readonly reject: (error: unknown) => void;
+  readonly persons: Set<UserId>;
+  readonly reading: PromiseWithResolvers<SharedReading | null>;
+};
+
+/** One object for all who share a reading: ten thousand of them wait at once. */
+export type SharedReading = {
+  readonly known: KnownEvent;
+  /** The coupon issues of those who asked, and perhaps of others. */
+  readonly mine: ReadonlyMap<UserId, CouponIssue>;
 };
 
 const FRESH_MS_MAX = 1_000;
@@ -64,7 +70,7 @@ export class EventDirectory {
   readonly #postgres: Postgres;
   readonly #entries = new Map<EventId, Entry>();
   readonly #timer: NodeJS.Timeout;
-  #questions: Question[] = [];
+  #questions = new Map<EventId, Question>();
   #asking = false;
   #ticking = false;
   #lastTickMs = 0;
@@ -87,13 +93,16 @@ export class EventDirectory {
    */
   fresh(eventId: EventId): KnownEvent | Promise<KnownEvent | null> {
     const entry = this.#use(eventId);
-    if (entry === null) return this.#ask(eventId, null);
+    if (entry === null) return this.#ask(eventId, null).then((answer) => answer?.known ?? null);
     const ageMs = performance.now() - entry.readAtMs;
     if (ageMs <= FRESH_MS_MAX || isSoldOut(entry.known) || !this.#postgres.isUp()) {
       return entry.known;
     }
     // While the database is away the last known facts are the best there are.
-    return this.#ask(eventId, null).catch(() => entry.known);
+    return this.#ask(eventId, null).then(
+      (answer) => answer?.known ?? null,
+      () => entry.known,
+    );
   }
 
   /**
@@ -101,6 +110,13 @@ export class EventDirectory {
    * Rejects with `EngineFault` ("not-applied").
    */
   async lookUp(eventId: EventId, userId: UserId): Promise<Lookup | null> {
+    this.#use(eventId);
+    const reading = await this.#ask(eventId, userId);
+    return reading === null ? null : { ...reading.known, mine: reading.mine.get(userId) ?? null };
+  }
+
+  /** As `lookUp`; all who ask in one turn of the event loop get the same promise. */
+  readShared(eventId: EventId, userId: UserId): Promise<SharedReading | null> {
     this.#use(eventId);
     return this.#ask(eventId, userId);
   }
@@ -157,58 +173,47 @@ export class EventDirectory {
     return entry;
   }
 
-  async #ask(eventId: EventId, userId: UserId | null): Promise<Lookup | null> {
-    return new Promise((resolve, reject) => {
-      this.#questions.push({ eventId, userId, resolve, reject });
-      if (this.#asking) return;
-      this.#asking = true;
-      // The end of this turn: all questions that arrive in it share one reading.
-      setImmediate(() => void this.#askAll());
-    });
+  #ask(eventId: EventId, userId: UserId | null): Promise<SharedReading | null> {
+    let question = this.#questions.get(eventId);
+    if (question === undefined) {
+      question = { persons: new Set(), reading: Promise.withResolvers() };
+      this.#questions.set(eventId, question);
+      if (!this.#asking) {
+        this.#asking = true;
+        // The end of this turn: all questions that arrive in it share one reading.
+        setImmediate(() => void this.#askAll());
+      }
+    }
+    if (userId !== null) question.persons.add(userId);
+    return question.reading.promise;
   }
 
   async #askAll(): Promise<void> {
-    while (this.#questions.length > 0) {
+    while (this.#questions.size > 0) {
       const asked = this.#questions;
-      this.#questions = [];
+      this.#questions = new Map();
       try {
-        await this.#answer(asked);
+        await this.#read([...asked.keys()]);
+        for (const [eventId, question] of asked) {
+          question.reading.resolve(await this.#answer(eventId, question.persons));
+        }
       } catch (error) {
-        for (const question of asked) question.reject(error);
+        for (const question of asked.values()) question.reading.reject(error);
       }
     }
     this.#asking = false;
   }
 
-  async #answer(asked: readonly Question[]): Promise<void> {
-    await this.#read([...new Set(asked.map((question) => question.eventId))]);
-    for (const [eventId, group] of Map.groupBy(asked, (question) => question.eventId)) {
-      const entry = this.#entries.get(eventId);
-      if (entry === undefined) {
-        for (const question of group) question.resolve(null);
-        continue;
-      }
-      const { known } = entry;
-      const mine = await this.#issuesOfPersons(entry, group);
-      for (const { userId, resolve } of group) {
-        resolve({ ...known, mine: (userId === null ? null : mine.get(userId)) ?? null });
-      }
-    }
-  }
-
-  async #issuesOfPersons(
-    entry: Entry,
-    group: readonly Question[],
-  ): Promise<ReadonlyMap<UserId, CouponIssue>> {
-    const persons = group.flatMap((question) =>
-      question.userId === null ? [] : [question.userId],
-    );
-    if (persons.length === 0) return entry.winners;
-    if (entry.known.event.limit > WINNERS_KEPT_MAX) {
-      return readIssuesOf(this.#postgres, entry.known.event.id, persons);
+  async #answer(eventId: EventId, persons: ReadonlySet<UserId>): Promise<SharedReading | null> {
+    const entry = this.#entries.get(eventId);
+    if (entry === undefined) return null;
+    const { known } = entry;
+    if (persons.size === 0) return { known, mine: entry.winners };
+    if (known.event.limit > WINNERS_KEPT_MAX) {
+      return { known, mine: await readIssuesOf(this.#postgres, eventId, [...persons]) };
     }
     await this.#readWinners(entry);
-    return entry.winners;
+    return { known, mine: entry.winners };
   }
 
   async #read(ids: readonly EventId[]): Promise<void> {

@@ -36,7 +36,7 @@ export function waitingLine(options: {
   };
   // All wait equally long, so whoever's time is up stands at the front.
   const sweep = (nowMs: number): void => {
-    for (let first = line[head]; first !== undefined && first.deadlineMs <= nowMs; ) {
+    for (let first = line[head]; first !== undefined && first.deadlineMs <= nowMs;) {
       next()?.call(false);
       first = line[head];
     }

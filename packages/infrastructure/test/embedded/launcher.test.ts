@@ -1,5 +1,5 @@
-// What `npm start` promises. Red when, in launcher.ts, the leftovers are not ended (`endLeftover`),
-// the engines are not pushed on the stack, or `supervise` is left out.
+// What `npm start` promises. Red when, in launcher.ts, the leftovers are not ended, the engines are
+// not put on the stack, or they are not supervised.
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readdirSync, statSync, symlinkSync } from "node:fs";
 import { createServer } from "node:net";
@@ -129,20 +129,22 @@ describe("launcher", { skip: missing("postgres", "redis") }, () => {
     assert.ok(!existsSync(join(folder, "postgres")));
   });
 
-  test("ends with 0 and leaves nothing when the signal comes during the start", async (t) => {
+  test("ends with 0 and leaves nothing when the signal comes while an engine starts", async (t) => {
     const { folder, start } = launcherFolder(t);
     const launcher = start();
-    const pidFile = join(folder, "redis", "pid");
-    await until("the first engine runs", () => existsSync(pidFile));
+    await until("the first engine runs", () => existsSync(join(folder, "redis", "pid")));
     launcher.signal("SIGINT");
     assert.equal(await launcher.exited, 0);
-    assert.deepEqual(
-      readdirSync(folder).filter((file) => file.endsWith(".json") || file.endsWith(".pid")),
-      [],
-    );
-    for (const engine of ["redis", "postgres"]) {
-      assert.ok(!existsSync(join(folder, engine, "pid")), `${engine} is not stopped`);
-    }
+    assertNothingRecorded(folder);
+  });
+
+  test("ends with 0 and leaves nothing when the signal comes while the server starts", async (t) => {
+    const { folder, start } = launcherFolder(t);
+    const launcher = start({ environment: { FAKE_READY: "never" } });
+    await until("the server runs", () => existsSync(join(folder, "server.pid")));
+    launcher.signal("SIGTERM");
+    assert.equal(await launcher.exited, 0);
+    assertNothingRecorded(folder);
   });
 
   test("without Java says in one line that v3 is off and what to install; the rest runs", async (t) => {
@@ -185,6 +187,13 @@ function assertAllGone(pids: Pids): void {
   for (const [name, pid] of Object.entries(pids)) {
     assert.ok(pid === null || !isAlive(pid), `${name} (${pid}) still runs`);
   }
+}
+
+/** Each process has its file while it lives, and each file is written as soon as it is born. */
+function assertNothingRecorded(folder: string): void {
+  const files = readdirSync(folder).filter((file) => /\.(?:json|pid)$/.test(file));
+  const engines = ["redis", "postgres"].filter((name) => existsSync(join(folder, name, "pid")));
+  assert.deepEqual([...files, ...engines], []);
 }
 
 async function query(url: unknown, sql: string): Promise<unknown[]> {
