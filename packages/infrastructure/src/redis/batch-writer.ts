@@ -76,11 +76,6 @@ export class BatchWriter {
     return answer;
   }
 
-  /** Resolves when everything that was queued is written or given to the reconciler. */
-  async drain(): Promise<void> {
-    await this.#running;
-  }
-
   async #run(): Promise<void> {
     const expiry = setInterval(() => this.#expire(), EXPIRE_EVERY_MS);
     // The end of this turn: reservations of one script call share the first transaction too.

@@ -77,11 +77,6 @@ export class ClaimLine {
     });
   }
 
-  /** Resolves when everybody in the line is answered, or reserved. */
-  async drain(): Promise<void> {
-    await this.#running;
-  }
-
   async #run(): Promise<void> {
     const { directory, eventId, onIdle } = this.#options;
     const unlisten = directory.onChange(eventId, () => this.#wake());

@@ -4,14 +4,14 @@
 --   1. Redis is not open for the caller's generation and server run -> 'closed' (instead of a list)
 --   2. the person holds a number already                            -> minus that number
 --   3. the latch is set: all coupons are committed rows             -> 'sold-out'
---   4. as many persons as the limit, not all committed yet          -> 'wait'
---   5. otherwise the person joins the hash                          -> the new number
+--   4. the counter is at the limit, not all are committed yet       -> 'wait'
+--   5. otherwise INCR the counter and remember the person           -> the new number
 --
--- A person is in the hash or not, and the hash's length is the counter: one write per reservation,
--- so no failure and no repetition can leave half of one or count it twice. All checks come before
--- the first write, since Redis keeps what a script wrote before it failed (fact F6).
+-- Repeating a claim counts nobody twice: membership comes before the counter. Redis keeps what a
+-- script wrote before it failed (fact F6), so whatever can fail is read before the first write: the
+-- three keys' types here, and memory by Redis itself, which checks it before a script's first write.
 --
--- KEYS  1 the state hash (open, latch)   2 the hash person -> number
+-- KEYS  1 the state hash (open, latch)   2 the hash person -> number   3 the counter
 -- ARGV  1 what `open` must be            2 the limit, 1 or more   3... the persons
 local limit = tonumber(ARGV[2])
 if not limit or limit < 1 or limit % 1 ~= 0 then
@@ -22,7 +22,8 @@ if not state[1] or state[1] ~= ARGV[1] then
   return 'closed'
 end
 local latched = state[2] == '1'
-local count = redis.call('HLEN', KEYS[2])
+local count = tonumber(redis.call('GET', KEYS[3]) or '0')
+redis.call('HLEN', KEYS[2]) -- fails here, before any write, should the key be of another type
 
 local answers = {}
 for i = 3, #ARGV do
@@ -34,7 +35,7 @@ for i = 3, #ARGV do
   elseif count >= limit then
     answers[i - 2] = 'wait'
   else
-    count = count + 1
+    count = redis.call('INCR', KEYS[3])
     redis.call('HSET', KEYS[2], ARGV[i], count)
     answers[i - 2] = count
   end

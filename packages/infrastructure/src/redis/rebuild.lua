@@ -9,7 +9,7 @@
 --   add    ARGV 3... persons whose rows are committed
 --   open   ARGV 3 the new `open`   4 '1' sets the latch, '0' clears it   5 how many persons there are
 --
--- KEYS     1 the state hash   2 the hash person -> number   3 the same, being built
+-- KEYS     1 the state hash   2 the hash person -> number   3 the same, being built   4 the counter
 -- Returns  the number of persons built so far, or 'superseded' where another builder took over, or
 --          Redis lost some of what was built: nothing is opened then
 local step, token = ARGV[1], ARGV[2]
@@ -46,6 +46,7 @@ redis.call('UNLINK', KEYS[2])
 if count > 0 then
   redis.call('RENAME', KEYS[3], KEYS[2])
 end
+redis.call('SET', KEYS[4], count)
 redis.call('HDEL', KEYS[1], 'building')
 redis.call('HSET', KEYS[1], 'open', ARGV[3], 'latch', ARGV[4])
 return count

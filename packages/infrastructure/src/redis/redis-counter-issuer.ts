@@ -30,6 +30,7 @@ export type RedisCounterIssuer = CouponIssuer & {
 /** Claims that may wait for an answer; one more is turned away. About 1 KiB each. */
 const IN_FLIGHT_MAX = 50_000;
 const DRAIN_MS_MAX = 8_000;
+const DRAIN_LOOK_EVERY_MS = 20;
 
 /**
  * v2: one script in Redis reserves for all claims of a turn, one transaction in PostgreSQL writes
@@ -37,7 +38,7 @@ const DRAIN_MS_MAX = 8_000;
  */
 export function redisCounterIssuer(options: RedisCounterOptions): RedisCounterIssuer {
   const { redis, postgres, directory } = options;
-  const gates = openGates(options);
+  const claimInLine = openGates(options);
   let inFlight = 0;
   let closing = false;
 
@@ -51,7 +52,7 @@ export function redisCounterIssuer(options: RedisCounterOptions): RedisCounterIs
       if (now.issued === now.limit) return { kind: "refused", refusal: { kind: "sold-out" } };
       if (door !== null) return { kind: "refused", refusal: door };
     }
-    return gates.claim(event.id, userId);
+    return claimInLine(event.id, userId);
   };
 
   const issuer: RedisCounterIssuer = {
@@ -86,13 +87,8 @@ export function redisCounterIssuer(options: RedisCounterOptions): RedisCounterIs
     inFlight: () => inFlight,
     async close() {
       closing = true;
-      const drained = new AbortController();
-      await Promise.race([
-        gates.drain(),
-        // Aborted once all are answered, so that no timer is left behind.
-        sleep(DRAIN_MS_MAX, undefined, { signal: drained.signal }).catch(() => undefined),
-      ]);
-      drained.abort();
+      const untilMs = performance.now() + DRAIN_MS_MAX;
+      while (issuer.inFlight() > 0 && performance.now() < untilMs) await sleep(DRAIN_LOOK_EVERY_MS);
     },
     [Symbol.asyncDispose]: async () => issuer.close(),
   };
@@ -102,16 +98,16 @@ export function redisCounterIssuer(options: RedisCounterOptions): RedisCounterIs
 type Gate = { readonly line: ClaimLine; readonly writer: BatchWriter };
 
 /** The line and the writer of each event that has claims now; nothing is kept of the others. */
-function openGates(options: RedisCounterOptions): {
-  readonly claim: (eventId: EventId, userId: UserId) => Promise<ClaimAnswer>;
-  readonly drain: () => Promise<void>;
-} {
+function openGates(
+  options: RedisCounterOptions,
+): (eventId: EventId, userId: UserId) => Promise<ClaimAnswer> {
   const { postgres, directory, generations, drawCode, onError } = options;
   const gates = new Map<EventId, Gate>();
 
   const open = (eventId: EventId): Gate => {
     const onIdle = (): void => {
-      if (gate.line.isIdle && gate.writer.isIdle) gates.delete(eventId);
+      const isLast = gates.get(eventId) === gate && gate.line.isIdle && gate.writer.isIdle;
+      if (isLast) gates.delete(eventId);
     };
     const onSoldOut = (): void => {
       // Everybody is answered from the rows now; the reconciler sets a latch that fails here.
@@ -126,13 +122,5 @@ function openGates(options: RedisCounterOptions): {
     gates.set(eventId, gate);
     return gate;
   };
-  return {
-    claim: async (eventId, userId) => (gates.get(eventId) ?? open(eventId)).line.claim(userId),
-    async drain() {
-      for (const { line, writer } of gates.values()) {
-        await line.drain();
-        await writer.drain();
-      }
-    },
-  };
+  return async (eventId, userId) => (gates.get(eventId) ?? open(eventId)).line.claim(userId);
 }

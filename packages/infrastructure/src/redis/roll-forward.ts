@@ -7,7 +7,7 @@ import { BATCH_ROWS_MAX, writeBatch } from "./write-batch.ts";
 import type { RowWriting } from "./write-batch.ts";
 
 /** Persons of one page of a scan, of one question and of one script call: a few milliseconds each. */
-export const PAGE_PERSONS = 1_000;
+const PAGE_PERSONS = 1_000;
 
 /** Persons who hold a number in Redis and have no row: their reservations are still to be written. */
 export async function findPending(

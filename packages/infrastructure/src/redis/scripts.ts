@@ -18,6 +18,8 @@ export type EventKeys = {
   readonly state: string;
   /** Person to the number under which they reserved. */
   readonly persons: string;
+  /** How many numbers were given: INCR moves it. */
+  readonly count: string;
   readonly building: string;
 };
 
@@ -26,6 +28,7 @@ export function keysOf(eventId: EventId): EventKeys {
   return {
     state: `${prefix}:state`,
     persons: `${prefix}:persons`,
+    count: `${prefix}:count`,
     building: `${prefix}:building`,
   };
 }
@@ -56,7 +59,7 @@ export async function reserve(
   const keys = keysOf(claim.eventId);
   const reply = await session.run(
     claimScript,
-    [keys.state, keys.persons],
+    [keys.state, keys.persons, keys.count],
     [claim.opened, String(claim.limit), ...claim.userIds],
   );
   if (reply === "closed") return "closed";
@@ -75,7 +78,7 @@ export async function merge(
   const keys = keysOf(to.eventId);
   const reply = await session.run(
     mergeScript,
-    [keys.state, keys.persons],
+    [keys.state, keys.persons, keys.count],
     [to.opened, ...to.userIds],
   );
   if (reply === "closed") return "closed";
@@ -90,7 +93,11 @@ export async function rebuildStep(
   step: readonly string[],
 ): Promise<boolean> {
   const keys = keysOf(eventId);
-  const reply = await session.run(rebuildScript, [keys.state, keys.persons, keys.building], step);
+  const reply = await session.run(
+    rebuildScript,
+    [keys.state, keys.persons, keys.building, keys.count],
+    step,
+  );
   return reply !== "superseded";
 }
 

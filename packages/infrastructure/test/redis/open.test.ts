@@ -1,5 +1,5 @@
-// The connection alone. Red when the client queues or resends by itself, when a reply has no
-// deadline, or when the settings are not looked at (open.ts, settings.ts).
+// The connection alone. Red when a lost reply is asked for again, when a reply has no deadline, or
+// when the settings are not looked at (open.ts, settings.ts).
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { describe, test } from "node:test";

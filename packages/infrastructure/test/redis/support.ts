@@ -14,6 +14,7 @@ import { redisCounterPreparation } from "../../src/redis/preparation.ts";
 import { Reconciler } from "../../src/redis/reconciler.ts";
 import { redisCounterIssuer } from "../../src/redis/redis-counter-issuer.ts";
 import type { RedisCounterIssuer } from "../../src/redis/redis-counter-issuer.ts";
+import { keysOf, openedBy, readState, reserve } from "../../src/redis/scripts.ts";
 import { openSecondInstance, openTestDatabase } from "../support/database.ts";
 import { testEngine } from "../support/engines.ts";
 
@@ -133,4 +134,36 @@ export async function until(
     assert.ok(performance.now() < deadlineMs, `not within ${withinMs} ms: ${String(condition)}`);
     await sleep(10);
   }
+}
+
+/** What a process leaves that died between the reservation and its row (A4). */
+export async function abandonReservation(
+  counter: RedisCounter,
+  eventId: EventId,
+  userIds: readonly UserId[],
+): Promise<void> {
+  const session = counter.redis.session();
+  const opened = openedBy(await generationOf(counter, eventId), session.runId);
+  const limit = (await counter.store.find(eventId))!.event.limit;
+  const answers = await reserve(session, { eventId, opened, limit, userIds });
+  assert.ok(answers !== "closed" && answers.every((answer) => Number(answer) > 0));
+}
+
+export async function generationOf({ postgres }: RedisCounter, eventId: EventId): Promise<string> {
+  const rows = await postgres.query<{ generation: string }>(
+    "SELECT generation FROM redis_generations WHERE event_id = $1",
+    [eventId],
+  );
+  return rows[0]!.generation;
+}
+
+export async function stateOf(
+  { redis }: RedisCounter,
+  eventId: EventId,
+): ReturnType<typeof readState> {
+  return readState(redis.session(), eventId);
+}
+
+export async function personsOf({ redis }: RedisCounter, eventId: EventId): Promise<UserId[]> {
+  return (await redis.session().send("HKEYS", keysOf(eventId).persons)) as UserId[];
 }
