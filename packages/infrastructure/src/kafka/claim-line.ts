@@ -2,6 +2,7 @@
 // the next one: under a stampede a batch grows to thousands of claims, alone a claim leaves at once.
 import type { EventId, UserId } from "@stampede/domain";
 import { EngineFault } from "@stampede/domain";
+import { publishBatch } from "../telemetry.ts";
 import type { Claim } from "./claim-codec.ts";
 import type { LogWriter } from "./log-writer.ts";
 import { encodeClaims, recordBytesMax } from "./record-batch.ts";
@@ -43,6 +44,7 @@ export function claimLine(options: {
 
   const sendOne = async (batch: readonly Waiting[], claims: readonly Claim[]): Promise<void> => {
     try {
+      publishBatch("kafka-produce", claims.length);
       const judgeTickets = watchBatch();
       const baseOffset = await writer.append(encodeClaims(claims));
       const wrong = judgeTickets(baseOffset, batch.length);

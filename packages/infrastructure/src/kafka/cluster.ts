@@ -3,7 +3,7 @@
 // The client's own Producer and Consumer are not used: they retry inside, and then nobody can tell
 // whether an attempt before the last one reached the log. Here each request is one attempt on one
 // connection, so that "certainly not appended" and "perhaps appended" stay apart (B32).
-// The request versions are fixed ones that every broker since Kafka 3.1 speaks.
+// The request versions are fixed ones that every KRaft broker (3.3 and later) speaks.
 import { EngineFault } from "@stampede/domain";
 import { ConnectionPool, metadataV12, ResponseError } from "@platformatic/kafka";
 import type { Broker, Connection } from "@platformatic/kafka";

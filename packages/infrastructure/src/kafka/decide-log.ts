@@ -10,6 +10,7 @@
 // Deliberately not done: reading ahead while a transaction runs (a batch of 2,000 takes about as long
 // to read as to decide, and the door is never waiting for it).
 import { setTimeout as sleep } from "node:timers/promises";
+import { publishBatch } from "../telemetry.ts";
 import type { EventId } from "@stampede/domain";
 import { EngineFault } from "@stampede/domain";
 import type { EventDirectory } from "../postgres/event-directory.ts";
@@ -222,6 +223,7 @@ function noteDecided(
   options.directory.noteCommitted({ event, queue, generation: null }, added);
   const rejected = batch.slice(0, count).filter((entry) => "rejected" in entry).length;
   const issued = added.length;
+  publishBatch("kafka-decide", count);
   options.onBatch({ eventId, records: count, issued, rejected, nextOffset, durationMs });
   return { ...at, nextOffset, lastWinningTicket };
 }

@@ -57,13 +57,14 @@ export function kafkaQueueIssuer(options: KafkaQueueOptions): KafkaQueueIssuer {
       if (final !== null) return { kind: "replayed", couponIssue: final };
       const event = patient.event(eventId);
       const known = event instanceof Promise ? await event : event;
-      const lookup = await patient.lookUp(eventId, userId);
-      const { event: judged, queue } = lookup ?? known;
+      const reading = await patient.read(eventId, userId);
+      const { event: judged, queue } = reading?.known ?? known;
       invariant(queue !== null, "an event of kafka-queue has a queue");
       // Without an answer of PostgreSQL nobody is told sold-out: this person may hold a coupon.
-      if (lookup?.mine) return { kind: "replayed", couponIssue: lookup.mine };
+      const mine = reading?.mine.get(userId);
+      if (mine !== undefined) return { kind: "replayed", couponIssue: mine };
       // By the coupon issues that are committed, never by the log's length: records repeat (B26).
-      if (lookup?.event.issued === judged.limit) {
+      if (reading !== null && judged.issued === judged.limit) {
         return { kind: "refused", refusal: { kind: "sold-out" } };
       }
       const refusal = doorRefusal(judged, postgres.clock.nowMs());
@@ -81,8 +82,12 @@ export function kafkaQueueIssuer(options: KafkaQueueOptions): KafkaQueueIssuer {
       if (ticket === null || ticket < (known?.queue?.nextOffset ?? Number.MAX_VALUE)) {
         return statusOf(await directory.lookUp(eventId, userId), ticket, ticketOf);
       }
-      const lookup = await patient.lookUp(eventId, userId);
-      if (lookup !== null || known === null) return statusOf(lookup, ticket, ticketOf);
+      const reading = await patient.read(eventId, userId);
+      if (reading !== null) {
+        const mine = reading.mine.get(userId) ?? null;
+        return statusOf({ ...reading.known, mine }, ticket, ticketOf);
+      }
+      if (known === null) return { kind: "none" };
       // While PostgreSQL is away nothing is decided either: the mark as last read is the mark.
       return { kind: "queued", ticket: ticketOf(known, ticket) };
     },

@@ -1,6 +1,6 @@
 import type { EventId, UserId } from "@stampede/domain";
 import { EngineFault } from "@stampede/domain";
-import type { EventDirectory, KnownEvent, Lookup } from "../postgres/event-directory.ts";
+import type { EventDirectory, KnownEvent, SharedReading } from "../postgres/event-directory.ts";
 import type { Postgres } from "../postgres/open.ts";
 
 /** The directory for a door that goes on without PostgreSQL: it never makes a claim wait for long. */
@@ -10,8 +10,11 @@ export type PatientDirectory = {
    * `EngineFault` ("not-applied") where nothing is known.
    */
   event(eventId: EventId): KnownEvent | Promise<KnownEvent>;
-  /** The event and this person's coupon issue; null where PostgreSQL does not tell in time. */
-  lookUp(eventId: EventId, userId: UserId): Promise<Lookup | null> | null;
+  /**
+   * The event and the coupon issues of those who ask now, `userId` among them; null where PostgreSQL
+   * does not tell in time. All who ask in one turn of the event loop share the promise and its timer.
+   */
+  read(eventId: EventId, userId: UserId): Promise<SharedReading | null> | null;
 };
 
 /** A claim waits this long for what PostgreSQL says about it, and then queues without. */
@@ -24,7 +27,9 @@ export function patientDirectory(postgres: Postgres, directory: EventDirectory):
 
   const mayAsk = (): boolean => postgres.isUp() && performance.now() >= askAgainAtMs;
 
-  /** One promise and one timer for each of ten thousand claims that ask at once. */
+  let shared: Promise<SharedReading | null> | null = null;
+  let sharedInTime: Promise<SharedReading | null> | null = null;
+
   const inTime = async <Answer>(asking: Promise<Answer>): Promise<Answer | "late"> =>
     new Promise((resolve, reject) => {
       const giveUp = (): void => {
@@ -57,11 +62,16 @@ export function patientDirectory(postgres: Postgres, directory: EventDirectory):
         answer === "late" ? last : (answer ?? missing(eventId)),
       );
     },
-    lookUp(eventId, userId) {
+    read(eventId, userId) {
       if (!mayAsk()) return null;
-      return inTime(directory.lookUp(eventId, userId)).then((answer) =>
-        answer === "late" ? null : (answer ?? missing(eventId)),
-      );
+      const asking = directory.readShared(eventId, userId);
+      if (asking !== shared) {
+        shared = asking;
+        sharedInTime = inTime(asking).then((answer) =>
+          answer === "late" ? null : (answer ?? missing(eventId)),
+        );
+      }
+      return sharedInTime;
     },
   };
 }

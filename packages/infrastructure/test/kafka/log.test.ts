@@ -94,7 +94,7 @@ describe("the log of an event", { skip: missing("kafka") }, () => {
     assert.deepEqual(persons, [person(1), person(2), person(4)]);
   });
 
-  // K19. Red when metadata is asked for with permission to create topics.
+  // K19. Red when a topic that is missing is told as an unknown outcome.
   test("is not made anew by a claim after its topic was deleted", async (t) => {
     const { kafka } = await openLog(t);
     const gone = `stampede.gone.${randomBytes(6).toString("hex")}`;
