@@ -75,7 +75,9 @@ async function run(command: Command): Promise<number> {
   // PostgreSQL runs as another user where this one is root, and has to pass through.
   chmodSync(dataFolder, 0o711);
   const urls = await startEngines(command.engines, dataFolder, stack);
-  return runTests(command, urls);
+  // Awaited here, or the engines would be stopped while the tests still run.
+  const code = await runTests(command, urls);
+  return code;
 }
 
 async function startEngines(
