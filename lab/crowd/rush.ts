@@ -16,9 +16,6 @@ import { figuresOf, type Figures } from "./statistics.ts";
 
 type Crowd = Pick<RushOptions, "users" | "limit" | "streams" | "deadlineMs">;
 
-/** Enough for compilers and pools; more than the rush itself would be no warm-up. */
-const warmUpUsersMax = 1_000;
-
 /** Progress goes to the error stream, so that the table alone can be redirected. */
 function say(text: string): void {
   process.stderr.write(`${text}\n`);
@@ -35,10 +32,10 @@ async function main(options: RushOptions, cleanups: AsyncDisposableStack): Promi
   cleanups.defer(() => history?.close());
   const keep = (result: RushResult): void => history?.append(result.eventId, result.attempts);
 
-  const warmUp = { ...options, users: Math.min(options.users, warmUpUsersMax), streams: 0 };
-  say(`rushing ${shop.origin}; warming up with ${warmUp.users} people each`);
-  // In full size once, and not counted: this process's own first crowd is a slow one, and the empty
-  // handler shall be at least as warm as the server, which meets several crowds.
+  const warmUp = { ...options, streams: 0 };
+  say(`rushing ${shop.origin}; warming up with ${warmUp.users} people each, not counted`);
+  // In full size: compilers and pools of all processes, this one's too, are slow the first time. The
+  // empty handler gets one more, since the server meets several crowds.
   await rushCeiling(options, ceiling);
   const warm = await runRound(warmUp, { shop, ceiling, order: chosen, keep });
   const machine = describeMachine();
