@@ -1,3 +1,4 @@
+import { invariant } from "../invariant.ts";
 import type { EventId, UserId } from "../ids.ts";
 
 /** The durable record that a person got coupon number `seq` of an event. It never changes. */
@@ -17,16 +18,17 @@ export type CouponIssue = {
 export const CODE_PATTERN = "^[0-9A-HJKMNP-TV-Z]{26}$";
 
 const CODE_LENGTH = 26;
-const CROCKFORD = Array.from("0123456789ABCDEFGHJKMNPQRSTVWXYZ", (character) =>
-  character.charCodeAt(0),
-);
+const CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 /**
  * A coupon code from at least 26 random bytes: five bits of each make one character of Crockford's
  * base 32, which leaves out I, L, O and U, so that a code can be read aloud and typed.
  */
 export function codeFromRandom(random: Uint8Array): string {
+  invariant(random.length >= CODE_LENGTH, "a code is drawn from 26 random bytes");
   const characters: number[] = [];
-  for (const byte of random.subarray(0, CODE_LENGTH)) characters.push(CROCKFORD[byte & 31] ?? 0);
+  for (const byte of random.subarray(0, CODE_LENGTH)) {
+    characters.push(CROCKFORD.charCodeAt(byte & 31));
+  }
   return String.fromCharCode(...characters);
 }

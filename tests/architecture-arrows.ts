@@ -1,0 +1,214 @@
+// Who may import whom.
+//
+//   web --HTTP--> api --> domain <-- infrastructure        domain --> nothing
+//                 api/src/main.ts --> infrastructure       lab's verdict --> nothing of ours
+import {
+  codeOf,
+  hiddenImportsOf,
+  importsOf,
+  isRelative,
+  resolveRelative,
+} from "./architecture-source.ts";
+import type { Rule, SourceFile } from "./architecture-source.ts";
+
+/** Part of the project, and what its files may import by name. The first that holds a file counts. */
+type Zone = {
+  readonly holds: RegExp;
+  /** Names of packages; what is relative is the business of `relativeEscapes`. */
+  readonly may: readonly RegExp[];
+  readonly because: string;
+};
+
+const node = /^node:/;
+const domain = /^@stampede\/domain$/;
+/** The domain with its memory adapters and contract suites. */
+const domainForTests = /^@stampede\/domain(?:\/memory|\/contracts)?$/;
+const embedded = /^@stampede\/infrastructure\/embedded$/;
+/** Anything from npm that is not ours; the package's own package.json says what there is. */
+const npm = /^(?!node:|@stampede\/)/;
+
+const zones: readonly Zone[] = [
+  {
+    holds: /^packages\/domain\/(?:src|memory)\//,
+    may: [],
+    because: "the domain depends on nothing: no Node, no npm package, no layer above it",
+  },
+  {
+    holds: /^packages\/domain\/contracts\//,
+    may: [node],
+    because: "a contract suite runs wherever an adapter lives, so it brings nothing along",
+  },
+  {
+    holds: /^packages\/domain\/test\//,
+    may: [node, domainForTests, /^fast-check$/],
+    because: "the domain is tested without any I/O",
+  },
+  {
+    holds: /^packages\/infrastructure\/src\//,
+    may: [node, npm, domain],
+    because: "adapters know the domain's ports, and nothing of HTTP",
+  },
+  {
+    holds: /^packages\/infrastructure\/test\//,
+    may: [node, npm, domainForTests, embedded],
+    because: "adapters are tested without the layer above them",
+  },
+  {
+    holds: /^packages\/api\/src\/main\.ts$/,
+    may: [node, npm, domain, /^@stampede\/infrastructure$/],
+    because: "the composition root wires the published surfaces of both",
+  },
+  {
+    holds: /^packages\/api\/src\//,
+    may: [node, npm, domain],
+    because: "main.ts alone wires things together",
+  },
+  {
+    holds: /^packages\/api\/test\//,
+    may: [node, npm, domainForTests],
+    because: "routes are tested on the memory adapters",
+  },
+  {
+    holds: /^lab\/crowd\/verdict[^/]*\.ts$/,
+    may: [],
+    because: "a referee that shares code with what it judges shares its mistakes",
+  },
+  {
+    holds: /^lab\//,
+    may: [node, npm, domain, embedded],
+    because: "the crowd knows the service by HTTP, and starts engines for it",
+  },
+  {
+    holds: /^tests\//,
+    may: [
+      node,
+      npm,
+      domainForTests,
+      /^@stampede\/infrastructure(?:\/embedded)?$/,
+      /^@stampede\/lab$/,
+    ],
+    because: "whole-system tests know the service by HTTP",
+  },
+  {
+    holds: /^web\/public\//,
+    may: [],
+    because: "a browser finds no packages",
+  },
+  {
+    holds: /^(?:web\/test|scripts)\//,
+    may: [node],
+    because: "they run before or without anything installed",
+  },
+];
+
+/** Imports by a package's name that point upwards, or to what a part of the project must not need. */
+export const upwardImports: Rule = (files) =>
+  files.flatMap((file) => {
+    const zone = zones.find(({ holds }) => holds.test(file.path));
+    if (zone === undefined) return [`${file.path} lies in no known part: add it to the zones`];
+    const wrong = importsOf(file)
+      .filter((name) => !isRelative(name))
+      .filter((name) => !zone.may.some((allowed) => allowed.test(name)));
+    return [
+      ...wrong.map((name) => `${file.path} imports ${name}: ${zone.because}`),
+      ...hiddenImportsOf(file).map(
+        (form) => `${file.path} imports by ${form}...: name the module as a literal`,
+      ),
+    ];
+  });
+
+/** Where the relative imports of a folder may lead. The first entry that fits a file counts. */
+const homes: readonly { readonly holds: RegExp; readonly stays: RegExp }[] = [
+  { holds: /^packages\/domain\/src\//, stays: /^packages\/domain\/src\// },
+  { holds: /^packages\/domain\/memory\//, stays: /^packages\/domain\/(?:src|memory)\// },
+  { holds: /^packages\/domain\/contracts\//, stays: /^packages\/domain\/(?:src|contracts)\// },
+  { holds: /^packages\/domain\//, stays: /^packages\/domain\// },
+  { holds: /^packages\/infrastructure\/src\//, stays: /^packages\/infrastructure\/src\// },
+  { holds: /^packages\/infrastructure\//, stays: /^packages\/infrastructure\// },
+  { holds: /^packages\/api\/src\//, stays: /^packages\/api\/src\// },
+  { holds: /^packages\/api\//, stays: /^packages\/api\// },
+  { holds: /^lab\//, stays: /^lab\// },
+  { holds: /^tests\//, stays: /^tests\// },
+  { holds: /^web\/public\//, stays: /^web\/public\// },
+  { holds: /^web\//, stays: /^web\// },
+  { holds: /^scripts\//, stays: /^scripts\// },
+];
+
+/** Paths that leave the package they stand in, or its source for its tests. */
+export const relativeEscapes: Rule = (files) =>
+  files.flatMap((file) => {
+    const home = homes.find(({ holds }) => holds.test(file.path));
+    if (home === undefined) return [`${file.path} lies in no known folder: add it to the homes`];
+    return importsOf(file)
+      .filter(isRelative)
+      .filter((name) => !home.stays.test(resolveRelative(file, name)))
+      .map((name) => `${file.path} reaches ${name}: outside its package, or into its tests`);
+  });
+
+/** Inside the domain: the model is the innermost, use cases are the outermost. */
+export const modelIsInnermost: Rule = (files) => {
+  const forbidden: readonly (readonly [RegExp, RegExp])[] = [
+    [/^packages\/domain\/src\/model\//, /\/src\/(?:ports|index)\.ts$|\/src\/use-cases\//],
+    [/^packages\/domain\/src\/[^/]+(?<!index)\.ts$/, /\/src\/index\.ts$|\/src\/use-cases\//],
+  ];
+  return files.flatMap((file) =>
+    importsOf(file)
+      .filter(isRelative)
+      .filter((name) =>
+        forbidden.some(
+          ([from, to]) => from.test(file.path) && to.test(resolveRelative(file, name)),
+        ),
+      )
+      .map((name) => `${file.path} imports ${name}: the model knows no ports and no use cases`),
+  );
+};
+
+/** The referee and everything that it reaches. */
+export const refereeIsIndependent: Rule = (files) => {
+  const reached = new Map<string, SourceFile>();
+  const reach = (file: SourceFile): void => {
+    if (reached.has(file.path)) return;
+    reached.set(file.path, file);
+    for (const name of importsOf(file).filter(isRelative)) {
+      const next = files.find(({ path }) => path === resolveRelative(file, name));
+      if (next !== undefined) reach(next);
+    }
+  };
+  files.filter(({ path }) => /^lab\/crowd\/verdict[^/]*\.ts$/.test(path)).forEach(reach);
+  return [...reached.values()].flatMap((file) =>
+    importsOf(file)
+      .filter(
+        (name) =>
+          name.startsWith("@stampede/") || resolveRelative(file, name).startsWith("packages/"),
+      )
+      .map((name) => `${file.path} is part of the verdict and imports ${name}`),
+  );
+};
+
+/** Names that Node or a browser adds to the language, and the two of the language that are I/O. */
+const impureNames =
+  "process|Buffer|global|globalThis|require|module|__dirname|__filename|NodeJS|" +
+  "setTimeout|setInterval|setImmediate|clearTimeout|clearInterval|queueMicrotask|" +
+  "performance|crypto|fetch|console|navigator|structuredClone|URL|URLSearchParams|" +
+  "TextEncoder|TextDecoder|AbortController|AbortSignal|EventTarget|WebSocket|EventSource|" +
+  "Worker|Blob|Headers|Request|Response|window|document|localStorage|sessionStorage|location|" +
+  "Date|Intl";
+
+/** Time, randomness and I/O in the domain: all of them are arguments there. */
+export const impureDomain: Rule = (files) => {
+  // Not a property (`.fetch`, `fetch:`; a spread is none), and not a part of a word.
+  const global = new RegExp(`(?<![\\w$]|(?<!\\.\\.)\\.)(?:${impureNames})(?![\\w$]|\\??:)`, "g");
+  const other = /\bMath\s*\.\s*random\b|\bimport\.meta\b/g;
+  return files
+    .filter(({ path }) => /^packages\/domain\/(?:src|memory)\//.test(path))
+    .flatMap((file) => {
+      const code = codeOf(file.text)
+        .replace(/"(?:\\.|[^"\\\n])*"/g, '""')
+        .replace(/\s\/\/ .*$/gm, "");
+      const names = [...code.matchAll(global), ...code.matchAll(other)].map(([name]) => name);
+      return [...new Set(names)].map(
+        (name) =>
+          `${file.path} names ${name}: time, randomness and I/O are arguments in the domain`,
+      );
+    });
+};
