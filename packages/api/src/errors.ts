@@ -10,13 +10,21 @@ import type { EdgeRefusal, Problem } from "./problems.ts";
 const URL_BYTES_MAX = 8_192;
 const HEADER_LINES_MAX = 100;
 
+const texts = new WeakMap<Problem, string>();
+
 export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
-  // Sent as text: the members differ, and a serialiser for each would gain nothing.
+  // Sent as text: the members differ, and a serialiser for each would gain nothing. A problem that is
+  // one constant object is written once.
+  let text = texts.get(problem);
+  if (text === undefined) {
+    text = JSON.stringify(problem.body);
+    texts.set(problem, text);
+  }
   return reply
     .code(problem.status)
     .headers(problem.headers)
     .header("content-type", PROBLEM_JSON)
-    .send(JSON.stringify(problem.body));
+    .send(text);
 }
 
 export function registerErrors(app: FastifyInstance, isDraining: () => boolean): void {

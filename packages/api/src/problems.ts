@@ -110,6 +110,12 @@ const WORDINGS: Readonly<Record<Refusal["kind"], Wording>> = {
 };
 
 export function problemOf(refusal: Refusal, eventId: EventId | null = null): Problem {
+  // The answer to nearly everybody in a stampede.
+  if (refusal.kind === "sold-out") return SOLD_OUT;
+  return composed(refusal, eventId);
+}
+
+function composed(refusal: Refusal, eventId: EventId | null): Problem {
   const { status, title, detail } = WORDINGS[refusal.kind];
   const kind = status === 400 ? "invalid-request" : refusal.kind;
   return {
@@ -145,6 +151,8 @@ function membersOf(refusal: Refusal, eventId: EventId | null): Record<string, un
   }
   return {};
 }
+
+const SOLD_OUT = composed({ kind: "sold-out" }, null);
 
 /** What to tell of an engine's failure: certainly nothing happened, or perhaps it did. */
 export function problemOfFault(fault: EngineFault, statusUrl: string | null): Problem {

@@ -1,5 +1,12 @@
-import type { Claimed, EventId, Mechanism } from "@stampede/domain";
-import { claimCoupon, claimStatus, EngineFault, MECHANISMS, parseEventId } from "@stampede/domain";
+import type { Claimed, EventId, Mechanism, UserId } from "@stampede/domain";
+import {
+  claimCoupon,
+  claimStatus,
+  EngineFault,
+  invariant,
+  MECHANISMS,
+  parseEventId,
+} from "@stampede/domain";
 import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler } from "fastify";
 import type { Dependencies } from "../app.ts";
 import { sendProblem } from "../errors.ts";
@@ -18,6 +25,13 @@ import {
 import { couponIssueOnWire, statusOnWire, ticketOnWire } from "../wire.ts";
 import { refuseClaimBody, wholeNumber } from "./form.ts";
 
+declare module "fastify" {
+  interface FastifyRequest {
+    /** Who is calling, on the routes for persons. */
+    userId: UserId | null;
+  }
+}
+
 const CLAIM_BODY_BYTES_MAX = 1_024;
 const POLL_SECONDS_MAX = 10;
 
@@ -26,31 +40,34 @@ export async function claimRoutes(app: FastifyInstance, dependencies: Dependenci
   // A claim says nothing in its body, so load tools may send an empty one of any type.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+  app.decorateRequest("userId", null);
   for (const mechanism of MECHANISMS) claimRoute(app, dependencies, mechanism);
   statusRoute(app, dependencies);
 }
 
 function claimRoute(app: FastifyInstance, dependencies: Dependencies, mechanism: Mechanism): void {
-  const { identity, metrics, monotonicMs } = dependencies;
+  const { metrics, monotonicMs } = dependencies;
 
   app.post<{ Params: { id: string } }>(
     claimPath(mechanism, ":id"),
     {
       bodyLimit: CLAIM_BODY_BYTES_MAX,
       schema: claimSchema(mechanism),
+      // The id's form is judged below, where an impossible one is simply no event.
+      validatorCompiler: () => () => true,
       onRequest: refuseStrangers(dependencies),
     },
     async (request, reply) => {
       const arrivedMs = monotonicMs();
-      const person = identity.person(request.headers);
-      if (!person.ok) return refuse(request, reply, person.refusal, null);
+      const { userId } = request;
+      invariant(userId !== null, "strangers are refused before");
       const form = refuseClaimBody(request);
       if (form !== null) return refuse(request, reply, form, null);
       const eventId = parseEventId(request.params.id);
       if (eventId === null) return refuse(request, reply, { kind: "no-such-event" }, null);
       let outcome: ClaimOutcome = "error";
       try {
-        const claim = { eventId, userId: person.value, mechanism };
+        const claim = { eventId, userId, mechanism };
         const claimed = await claimCoupon(dependencies, claim);
         outcome = outcomeOf(claimed);
         return claimed.ok
@@ -72,8 +89,12 @@ function claimRoute(app: FastifyInstance, dependencies: Dependencies, mechanism:
 function refuseStrangers({ identity }: Dependencies): onRequestHookHandler {
   return (request, reply, done) => {
     const person = identity.person(request.headers);
-    if (person.ok) done();
-    else refuse(request, reply, person.refusal, null);
+    if (person.ok) {
+      request.userId = person.value;
+      done();
+    } else {
+      refuse(request, reply, person.refusal, null);
+    }
   };
 }
 
@@ -108,13 +129,13 @@ function statusRoute(app: FastifyInstance, dependencies: Dependencies): void {
       onRequest: refuseStrangers(dependencies),
     },
     async (request, reply) => {
-      const person = dependencies.identity.person(request.headers);
-      if (!person.ok) return refuse(request, reply, person.refusal, null);
+      const { userId } = request;
+      invariant(userId !== null, "strangers are refused before");
       const ticket = wholeNumber("ticket", request.query.ticket);
       if (!ticket.ok) return refuse(request, reply, ticket.refusal, null);
       const eventId = parseEventId(request.params.id);
       if (eventId === null) return refuse(request, reply, { kind: "no-such-event" }, null);
-      const question = { eventId, userId: person.value, ticket: ticket.value };
+      const question = { eventId, userId, ticket: ticket.value };
       const status = await claimStatus(dependencies, question);
       if (!status.ok) return refuse(request, reply, status.refusal, eventId);
       if (status.value.kind === "queued") {

@@ -29,8 +29,8 @@ export type ServerPlan = {
  * fifth as many. The old generation grows by a quarter at a time, which keeps the resident size flat.
  */
 export const serverNodeFlags = [
-  "--min-semi-space-size=64",
-  "--max-semi-space-size=64",
+  "--min-semi-space-size=96",
+  "--max-semi-space-size=96",
   "--max-old-space-size=1024",
   "--heap-growing-percent=25",
 ];
