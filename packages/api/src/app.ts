@@ -64,7 +64,14 @@ export async function buildApp(
       requireHostHeader: false,
     },
     // Our own forms, not Ajv's kindness: a string is no number, and an unknown field is an error.
-    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },
+    ajv: {
+      customOptions: {
+        coerceTypes: false,
+        removeAdditional: false,
+        useDefaults: false,
+        allowUnionTypes: true,
+      },
+    },
     clientErrorHandler: answerParserError,
   });
   registerErrors(app, dependencies.isDraining);

@@ -13,7 +13,9 @@ import { Type } from "typebox";
 
 const whole = (options: { minimum: number; maximum?: number; description?: string }) =>
   Type.Integer(options);
-const nullable = <Schema extends Type.TSchema>(schema: Schema) => Type.Union([schema, Type.Null()]);
+// A list of types, not a union of schemas: serialising a union validates every value against each.
+const nullable = <Schema extends Type.TSchema & { readonly type: string }>(schema: Schema) =>
+  Type.Unsafe<Static<Schema> | null>({ ...schema, type: [schema.type, "null"] });
 
 const time = Type.String({ format: "date-time", maxLength: 40, description: "RFC 3339" });
 const mechanism = Type.Union(MECHANISMS.map((name) => Type.Literal(name)));
@@ -147,7 +149,6 @@ export const PageQuerySchema = Type.Object({
 export const StatusQuerySchema = Type.Object({
   ticket: Type.Optional(Type.String({ ...wholeNumberText, description: "kafka-queue only" })),
 });
-export const EventParamsSchema = Type.Object({ id: Type.String() });
 
 const engine = Type.Union(["up", "down", "off"].map((state) => Type.Literal(state)));
 export const ReadinessSchema = Type.Object({

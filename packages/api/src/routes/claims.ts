@@ -17,7 +17,6 @@ import type { Refusal } from "../problems.ts";
 import {
   ClaimStatusSchema,
   CouponIssueSchema,
-  EventParamsSchema,
   problemResponse,
   StatusQuerySchema,
   TicketSchema,
@@ -53,8 +52,6 @@ function claimRoute(app: FastifyInstance, dependencies: Dependencies, mechanism:
     {
       bodyLimit: CLAIM_BODY_BYTES_MAX,
       schema: claimSchema(mechanism),
-      // The id's form is judged below, where an impossible one is simply no event.
-      validatorCompiler: () => () => true,
       onRequest: refuseStrangers(dependencies),
     },
     async (request, reply) => {
@@ -118,7 +115,6 @@ function statusRoute(app: FastifyInstance, dependencies: Dependencies): void {
       schema: {
         summary: "What became of my claim",
         security: [{ person: [] }],
-        params: EventParamsSchema,
         querystring: StatusQuerySchema,
         response: {
           200: ClaimStatusSchema,
@@ -166,7 +162,6 @@ function claimSchema(mechanism: Mechanism): Record<string, unknown> {
     summary: `Claim a coupon (${mechanism})`,
     description: "Needs no body. Repeating it is safe: the person is the idempotency key.",
     security: [{ person: [] }],
-    params: EventParamsSchema,
     response: {
       200: CouponIssueSchema,
       201: CouponIssueSchema,

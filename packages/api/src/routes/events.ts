@@ -9,7 +9,6 @@ import type { EdgeRefusal, Refusal } from "../problems.ts";
 import {
   EventChangeSchema,
   EventListSchema,
-  EventParamsSchema,
   EventSchema,
   IssueListSchema,
   NewEventSchema,
@@ -60,7 +59,6 @@ function readingRoutes(app: FastifyInstance, dependencies: Dependencies): void {
     {
       schema: {
         summary: "One event",
-        params: EventParamsSchema,
         response: { 200: EventSchema, ...problems },
       },
     },
@@ -103,7 +101,6 @@ function changeRoute(app: FastifyInstance, dependencies: Dependencies): void {
       schema: {
         summary: "Change an event that still is at the version of If-Match",
         security: [{ operator: [] }],
-        params: EventParamsSchema,
         body: EventChangeSchema,
         response: { 200: EventSchema, ...problems },
       },
@@ -132,7 +129,6 @@ function issuesRoute(app: FastifyInstance, dependencies: Dependencies): void {
       schema: {
         summary: "The coupon issues of an event, by seq",
         security: [{ operator: [] }],
-        params: EventParamsSchema,
         querystring: PageQuerySchema,
         response: { 200: IssueListSchema, ...problems },
       },

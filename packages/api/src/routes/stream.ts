@@ -6,7 +6,7 @@ import type { Dependencies } from "../app.ts";
 import { sendProblem } from "../errors.ts";
 import { problemOf } from "../problems.ts";
 import { progressFrame } from "../progress.ts";
-import { EventParamsSchema, problemResponse } from "../schemas.ts";
+import { problemResponse } from "../schemas.ts";
 
 const STREAMS_MAX = 20_000;
 /** A watcher that has not read this much is dropped; it finds its place again by reconnecting. */
@@ -39,7 +39,6 @@ export async function streamRoutes(
       exposeHeadRoute: false,
       schema: {
         summary: "The progress of an event, as server-sent events",
-        params: EventParamsSchema,
         response: {
           200: {
             description: "text/event-stream",

@@ -25,14 +25,16 @@ export type ServerPlan = {
 
 /**
  * How Node runs the server, here and in every deployment. Ten thousand requests live at one instant:
- * with the default young generation each collection copies all of them, with this one there are a
- * fifth as many. The old generation grows by a quarter at a time, which keeps the resident size flat.
+ * with the default young generation each collection copies all of them, in this one they fit. Memory
+ * that is free goes back at once, and the old generation grows in small steps, which keeps the
+ * resident size flat and below 600 MB (docs/decisions/2026-11-22-heap-flags.md).
  */
 export const serverNodeFlags = [
-  "--min-semi-space-size=96",
-  "--max-semi-space-size=96",
+  "--min-semi-space-size=128",
+  "--max-semi-space-size=128",
   "--max-old-space-size=1024",
-  "--heap-growing-percent=25",
+  "--heap-growing-percent=15",
+  "--no-memory-pool",
 ];
 
 const readyMsMax = 60_000;
