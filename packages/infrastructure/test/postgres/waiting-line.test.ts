@@ -22,7 +22,10 @@ test("gives the permit to the next in line, in the order in which they came", as
   assert.equal(line.waiting(), 50);
   line.leave();
   await Promise.all(all);
-  assert.deepEqual(order, Array.from({ length: 50 }, (_, n) => n));
+  assert.deepEqual(
+    order,
+    Array.from({ length: 50 }, (_, n) => n),
+  );
   assert.equal(line.waiting(), 0);
 });
 

@@ -1,0 +1,198 @@
+// The cache of committed facts that every mechanism answers from. Each test names what turns it red.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { TestContext } from "node:test";
+import type { CouponIssue, EventId, EventStore } from "@stampede/domain";
+import { ok } from "@stampede/domain";
+import type pg from "pg";
+import { drawCode } from "../../src/codes.ts";
+import type { EventDirectory, KnownEvent } from "../../src/postgres/event-directory.ts";
+import { postgresEventStore } from "../../src/postgres/event-store.ts";
+import type { Postgres } from "../../src/postgres/open.ts";
+import { rowLockIssuer } from "../../src/postgres/row-lock-issuer.ts";
+import { openSecondInstance, createTestDatabase } from "../support/database.ts";
+import { missing, testEngine } from "../support/engines.ts";
+import { createTestEvent, person } from "../support/sale.ts";
+import { startTcpProxy } from "../support/tcp-proxy.ts";
+import { openClient, until } from "./support.ts";
+
+type Instance = { readonly postgres: Postgres; readonly directory: EventDirectory };
+
+type Opened = Instance & {
+  readonly url: string;
+  readonly store: EventStore;
+  readonly eventId: EventId;
+};
+
+async function open(t: TestContext, limit: number): Promise<Opened> {
+  const url = await createTestDatabase(t);
+  const instance = await openSecondInstance(t, url);
+  const store = postgresEventStore(instance.postgres, {});
+  return { ...instance, url, store, eventId: await createTestEvent(store, "row-lock", { limit }) };
+}
+
+async function readKnown({ directory, eventId }: Opened): Promise<KnownEvent> {
+  const known = await directory.fresh(eventId);
+  assert.ok(known !== null);
+  return known;
+}
+
+/** Rows of persons 1 to `count`, written past the service, with the counter in step. */
+async function insertIssues(client: pg.Client, eventId: EventId, count: number): Promise<void> {
+  await client.query(
+    `WITH added AS (
+       INSERT INTO coupon_issues (event_id, seq, user_id, code, issued_at)
+       SELECT $1, n, 'person-' || n, lpad(n::text, 26, '0'), clock_timestamp()
+         FROM generate_series(1, $2) n RETURNING 1)
+     UPDATE events SET issued = (SELECT count(*) FROM added) WHERE id = $1`,
+    [eventId, count],
+  );
+}
+
+describe("the event directory", { skip: missing("postgres") }, () => {
+  // Red when `newest` takes a reading as it is: readings may arrive in another order than they began.
+  test("never goes back, whatever order readings arrive in", async (t) => {
+    const opened = await open(t, 10);
+    const { directory, eventId, store } = opened;
+    const before = await readKnown(opened);
+    const ahead: KnownEvent = { ...before, event: { ...before.event, issued: 7, version: 4 } };
+    directory.noteCommitted(ahead, []);
+    // A reading of the database, which has seen none of that yet, and a late note of an older state.
+    assert.equal((await directory.lookUp(eventId, person(1)))?.event.issued, 7);
+    directory.noteCommitted(before, []);
+    assert.equal(directory.peek(eventId)?.event.issued, 7);
+    assert.equal(directory.peek(eventId)?.event.version, 4);
+    // Each fact by itself: an older reading may still carry the newer version of the operator's part.
+    await store.change(eventId, 1, (event) => ok({ ...event, name: "Renamed", version: 5 }));
+    const renamed = await directory.lookUp(eventId, person(1));
+    assert.equal(renamed?.event.name, "Renamed");
+    assert.equal(renamed.event.issued, 7);
+  });
+
+  // Red when the mark of a queue is taken from an older reading: `ahead` would grow.
+  test("never takes a mark back", async (t) => {
+    const opened = await open(t, 10);
+    const before = await readKnown(opened);
+    const queue = { topic: "t", topicId: "i", nextOffset: 5, lastWinningTicket: 4, halted: null };
+    opened.directory.noteCommitted({ ...before, queue }, []);
+    opened.directory.noteCommitted({ ...before, queue: { ...queue, nextOffset: 3 } }, []);
+    opened.directory.noteCommitted({ ...before, queue: null }, []);
+    assert.equal(opened.directory.peek(opened.eventId)?.queue?.nextOffset, 5);
+    const halted = { ...queue, halted: "the log lost records" };
+    opened.directory.noteCommitted({ ...before, queue: halted }, []);
+    assert.equal(opened.directory.peek(opened.eventId)?.queue?.halted, "the log lost records");
+  });
+
+  // B29. Red when a question joins the reading that is under way already (`#askAll`).
+  test("shows a coupon issue to whoever asks after its commit, on every instance", async (t) => {
+    const opened = await open(t, 60);
+    const { url, eventId } = opened;
+    const instances: Instance[] = [opened, await openSecondInstance(t, url)];
+    const issuer = rowLockIssuer({ ...opened, drawCode });
+    const ended = new AbortController();
+    // Questions of others, so that a reading is always under way when ours comes.
+    const others = instances.map(async ({ directory }) => {
+      while (!ended.signal.aborted) await directory.lookUp(eventId, person("nobody"));
+    });
+    for (let n = 1; n <= 60; n += 1) {
+      const answer = await issuer.claim(eventId, person(n));
+      assert.ok(answer.kind === "issued");
+      const seen = await Promise.all(
+        instances.map(async ({ directory }) => directory.lookUp(eventId, person(n))),
+      );
+      for (const lookup of seen) {
+        assert.deepEqual(lookup?.mine, answer.couponIssue);
+        assert.ok(lookup.event.issued >= n);
+      }
+    }
+    ended.abort();
+    await Promise.all(others);
+  });
+
+  // Red when `final` does not compare the persons it knows with the limit (B14's kin).
+  test("says sold out finally only once it knows every winner", async (t) => {
+    const opened = await open(t, 3);
+    const { directory, eventId, store, postgres, url } = opened;
+    const before = await readKnown(opened);
+    assert.equal(directory.final(eventId, person(1)), null);
+    await insertIssues(await openClient(t, url), eventId, 3);
+    const listed = await store.issues(eventId, { size: 10, cursor: null });
+    assert.ok(listed.ok);
+    const issues: readonly CouponIssue[] = listed.value.entries;
+    // The database is asked no more, so that only what is noted here is known.
+    directory.close();
+    const soldOut: KnownEvent = { ...before, event: { ...before.event, issued: 3 } };
+    directory.noteCommitted(soldOut, []);
+    directory.noteCommitted(soldOut, issues.slice(0, 2));
+    assert.equal(directory.final(eventId, person(1)), null);
+    assert.equal(directory.final(eventId, person(9)), null);
+    // One that leaves a gap is not counted as the next.
+    directory.noteCommitted(soldOut, issues.slice(1, 2));
+    assert.equal(directory.final(eventId, person(9)), null);
+    directory.noteCommitted(soldOut, issues);
+    assert.deepEqual(directory.final(eventId, person(3)), issues[2]);
+    assert.equal(directory.final(eventId, person(9)), "sold-out");
+    assert.equal(postgres.isUp(), true);
+  });
+
+  test("learns the winners of a sale that others decided, and answers without the database", async (t) => {
+    const url = await createTestDatabase(t);
+    const proxy = await startTcpProxy(t, testEngine("postgres"));
+    const { postgres, directory } = await openSecondInstance(t, proxy.through(url));
+    const store = postgresEventStore(postgres, {});
+    const eventId = await createTestEvent(store, "row-lock", { limit: 3 });
+    await directory.fresh(eventId);
+    await insertIssues(await openClient(t, url), eventId, 3);
+    await until(() => directory.final(eventId, person(9)) === "sold-out", "the winners are read");
+    proxy.goAway();
+    const holder = directory.final(eventId, person(2));
+    assert.ok(typeof holder === "object" && holder?.seq === 2);
+    assert.equal(directory.final(eventId, person(9)), "sold-out");
+  });
+
+  // Red when the bound of the kept winners is forgotten in one place and not in another.
+  test("looks up persons of a large event one by one, and calls nothing of it final", async (t) => {
+    const limit = 20_001;
+    const { directory, eventId, url } = await open(t, limit);
+    const client = await openClient(t, url);
+    await insertIssues(client, eventId, limit);
+    const [holder, last, nobody] = await Promise.all(
+      [person(17), person(limit), person("nobody")].map(async (userId) =>
+        directory.lookUp(eventId, userId),
+      ),
+    );
+    assert.equal(holder?.mine?.seq, 17);
+    assert.equal(last?.mine?.seq, limit);
+    assert.equal(nobody?.mine, null);
+    assert.equal(nobody.event.issued, limit);
+    assert.equal(directory.final(eventId, person(17)), null);
+    assert.equal(directory.final(eventId, person("nobody")), null);
+  });
+
+  test("knows nothing of an event that is not there, and finds it once it is", async (t) => {
+    const { directory, store, eventId } = await open(t, 1);
+    assert.equal(directory.peek(eventId), null);
+    const other = await createTestEvent(store, "row-lock", { limit: 1 });
+    assert.equal((await directory.fresh(other))?.event.id, other);
+    const unknown = `${other}-x` as EventId;
+    assert.equal(await directory.fresh(unknown), null);
+    assert.equal(await directory.lookUp(unknown, person(1)), null);
+  });
+
+  // Red when `fresh` lets a reading fail where the last known facts are still there.
+  test("goes on with the last known facts while the database is away", async (t) => {
+    const url = await createTestDatabase(t);
+    const proxy = await startTcpProxy(t, testEngine("postgres"));
+    const { postgres, directory } = await openSecondInstance(t, proxy.through(url));
+    const store = postgresEventStore(postgres, {});
+    const eventId = await createTestEvent(store, "row-lock", { limit: 3 });
+    await directory.fresh(eventId);
+    proxy.goAway();
+    await until(() => !postgres.isUp(), "the loss is noticed");
+    assert.equal((await directory.fresh(eventId))?.event.limit, 3);
+    await assert.rejects(directory.lookUp(eventId, person(1)), { outcome: "not-applied" });
+    proxy.comeBack();
+    await until(() => postgres.isUp(), "the database is found again");
+    assert.equal((await directory.lookUp(eventId, person(1)))?.mine, null);
+  });
+});

@@ -1,0 +1,161 @@
+// One leader per duty, whatever becomes of it. Leaders may overlap for a moment (the duties' own
+// fences make that harmless); what must not happen is that nobody leads. Each test names what turns
+// it red.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import type { TestContext } from "node:test";
+import { leadership } from "../../src/postgres/leadership.ts";
+import type { Leadership } from "../../src/postgres/leadership.ts";
+import { createTestDatabase, openSecondInstance } from "../support/database.ts";
+import { missing, testEngine } from "../support/engines.ts";
+import { startTcpProxy } from "../support/tcp-proxy.ts";
+import { openClient, until } from "./support.ts";
+
+const DUTY = "a test's duty";
+/** A leader that stopped speaking is ended after 3 s; the others try every second. */
+const TAKEOVER_MS_MAX = 6_500;
+
+type Candidate = {
+  readonly leadership: Leadership;
+  /** Terms begun and ended so far. */
+  readonly terms: { begun: number; ended: number };
+};
+
+async function openCandidate(
+  t: TestContext,
+  url: string,
+  onTerm: () => void = () => undefined,
+): Promise<Candidate> {
+  const { postgres } = await openSecondInstance(t, url);
+  const terms = { begun: 0, ended: 0 };
+  const candidate = leadership(postgres, {
+    duty: DUTY,
+    lead: async (signal) => {
+      terms.begun += 1;
+      onTerm();
+      const ended = Promise.withResolvers<void>();
+      signal.addEventListener("abort", () => ended.resolve());
+      if (!signal.aborted) await ended.promise;
+      terms.ended += 1;
+    },
+    onError: () => undefined,
+  });
+  t.after(async () => candidate.close());
+  return { leadership: candidate, terms };
+}
+
+function leadersOf(candidates: readonly Candidate[]): Candidate[] {
+  return candidates.filter((candidate) => candidate.leadership.isLeader());
+}
+
+type LeaderProcess = {
+  readonly said: () => string;
+  readonly signal: (name: "SIGSTOP" | "SIGCONT") => void;
+};
+
+function startLeaderProcess(t: TestContext, url: string): LeaderProcess {
+  const child = spawn(
+    process.execPath,
+    [join(import.meta.dirname, "leader-process.ts"), url, DUTY],
+    { stdio: ["ignore", "pipe", "inherit"] },
+  );
+  let said = "";
+  child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+    said += chunk;
+  });
+  t.after(async () => {
+    // Also where it is paused.
+    child.kill("SIGKILL");
+    if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+  });
+  return { said: () => said, signal: (name) => void child.kill(name) };
+}
+
+const holdsLock = `
+  SELECT pid FROM pg_locks
+   WHERE locktype = 'advisory' AND granted
+     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`;
+
+describe("leadership", { skip: missing("postgres") }, () => {
+  // Red when the lock's answer is not looked at (`tryLock`).
+  test("is one candidate's of several, and the next one's when that steps down", async (t) => {
+    const url = await createTestDatabase(t);
+    const candidates = await Promise.all([1, 2, 3].map(async () => openCandidate(t, url)));
+    await until(() => leadersOf(candidates).length === 1, "somebody leads");
+    const [first] = leadersOf(candidates);
+    assert.ok(first !== undefined);
+    assert.equal(
+      candidates.reduce((sum, { terms }) => sum + terms.begun, 0),
+      1,
+    );
+    await first.leadership.close();
+    assert.deepEqual(first.terms, { begun: 1, ended: 1 });
+    await until(() => leadersOf(candidates).length === 1, "the next one leads", TAKEOVER_MS_MAX);
+    assert.notEqual(leadersOf(candidates)[0], first);
+    assert.equal(first.terms.begun, 1);
+  });
+
+  // Red when neither the session's end nor a failed word on it ends the term.
+  test("passes on when the leader's session is ended, and the old leader learns of it", async (t) => {
+    const url = await createTestDatabase(t);
+    const observer = await openClient(t, url);
+    const candidates = await Promise.all([1, 2].map(async () => openCandidate(t, url)));
+    await until(() => leadersOf(candidates).length === 1, "somebody leads");
+    const [first] = leadersOf(candidates);
+    const { rows } = await observer.query<{ pid: number }>(holdsLock);
+    assert.equal(rows.length, 1);
+    await observer.query("SELECT pg_terminate_backend($1)", [rows[0]!.pid]);
+    await until(() => first!.terms.ended === 1, "the old leader stops", TAKEOVER_MS_MAX);
+    await until(() => leadersOf(candidates).length === 1, "somebody leads again", TAKEOVER_MS_MAX);
+  });
+
+  // A8. Red when `idle_session_timeout` is not set: the lock of a leader that is paused, or cut off
+  // without a word, would stay for as long as its session stands.
+  test("passes on when the leader is paused although its session stands", async (t) => {
+    const url = await createTestDatabase(t);
+    const paused = startLeaderProcess(t, url);
+    await until(() => paused.said().includes("leads"), "the first one leads");
+    const other = await openCandidate(t, url);
+    paused.signal("SIGSTOP");
+    await until(() => other.leadership.isLeader(), "the other one leads", TAKEOVER_MS_MAX);
+    paused.signal("SIGCONT");
+    await until(() => paused.said().includes("led"), "the first one learns of it", TAKEOVER_MS_MAX);
+    assert.equal(other.terms.ended, 0);
+  });
+
+  // Red when a failed word of the leader does not end its term (`keepSpeaking`).
+  test("passes on when the leader's network falls silent", async (t) => {
+    const url = await createTestDatabase(t);
+    const proxy = await startTcpProxy(t, testEngine("postgres"));
+    const silenced = await openCandidate(t, proxy.through(url));
+    await until(() => silenced.leadership.isLeader(), "the first one leads");
+    const other = await openCandidate(t, url);
+    proxy.fallSilent();
+    await until(() => other.leadership.isLeader(), "the other one leads", TAKEOVER_MS_MAX);
+    await until(() => silenced.terms.ended === 1, "the silent one stops too", TAKEOVER_MS_MAX);
+    proxy.comeBack();
+    assert.equal(other.terms.ended, 0);
+  });
+
+  // Red when what `lead` throws ends the candidate, or keeps the lock.
+  test("is given up by a leader whose duty fails, and tried again", async (t) => {
+    const url = await createTestDatabase(t);
+    const { postgres } = await openSecondInstance(t, url);
+    const errors: unknown[] = [];
+    let terms = 0;
+    const failing = leadership(postgres, {
+      duty: "a duty that fails",
+      lead: async () => {
+        terms += 1;
+        throw new Error(`term ${terms} failed`);
+      },
+      onError: (error) => errors.push(error),
+    });
+    t.after(async () => failing.close());
+    await until(() => terms >= 2, "a second term");
+    assert.match(String(errors[0]), /term 1 failed/);
+  });
+});

@@ -1,0 +1,158 @@
+// v1 while sessions are ended, locks are held, replies are lost. Each test names what turns it red.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { TestContext } from "node:test";
+import type { CouponIssuer, EventId, EventStore } from "@stampede/domain";
+import type pg from "pg";
+import { drawCode } from "../../src/codes.ts";
+import { postgresEventStore } from "../../src/postgres/event-store.ts";
+import { rowLockIssuer } from "../../src/postgres/row-lock-issuer.ts";
+import type { OpenEvent } from "@stampede/domain/contracts";
+import { createTestDatabase, openSecondInstance } from "../support/database.ts";
+import { missing, testEngine } from "../support/engines.ts";
+import { createTestEvent, person } from "../support/sale.ts";
+import { startTcpProxy } from "../support/tcp-proxy.ts";
+import type { TcpProxy } from "../support/tcp-proxy.ts";
+import { blockedSessions, faultOf, openClient, readStored, until, upTo } from "./support.ts";
+
+type Opened = {
+  /** Speaks to PostgreSQL through the proxy; everything else here does not. */
+  readonly issuer: CouponIssuer;
+  readonly eventId: EventId;
+  readonly store: EventStore;
+  readonly proxy: TcpProxy;
+  /** A session that holds locks, and one that looks. */
+  readonly other: pg.Client;
+  readonly observer: pg.Client;
+};
+
+async function open(t: TestContext, wanted: OpenEvent): Promise<Opened> {
+  const url = await createTestDatabase(t);
+  const proxy = await startTcpProxy(t, testEngine("postgres"));
+  const { postgres, directory } = await openSecondInstance(t, proxy.through(url));
+  const store = postgresEventStore(postgres, {});
+  const eventId = await createTestEvent(store, "row-lock", wanted);
+  return {
+    issuer: rowLockIssuer({ postgres, directory, drawCode }),
+    eventId,
+    store,
+    proxy,
+    other: await openClient(t, url),
+    observer: await openClient(t, url),
+  };
+}
+
+async function holdEventRow({ other, eventId }: Opened): Promise<void> {
+  await other.query("BEGIN");
+  await other.query("SELECT 1 FROM events WHERE id = $1 FOR UPDATE", [eventId]);
+}
+
+async function blockedCount({ observer }: Opened, query: RegExp): Promise<number> {
+  return (await blockedSessions(observer)).filter((session) => query.test(session.query)).length;
+}
+
+describe("v1", { skip: missing("postgres") }, () => {
+  // P3. Red when the failing ROLLBACK of a session that is gone is told as "unknown" (`runTransaction`).
+  test("lets the next go on when the session that holds the lock is ended", async (t) => {
+    const opened = await open(t, { limit: 5 });
+    const { issuer, eventId, other, observer } = opened;
+    // The rows' table is held, so the first claim has the event's lock and waits at its insert.
+    await other.query("BEGIN");
+    await other.query("LOCK TABLE coupon_issues IN EXCLUSIVE MODE");
+    const claims = upTo(4).map(async (n) => issuer.claim(eventId, person(n)));
+    const outcomes = Promise.allSettled(claims);
+    await until(async () => (await blockedSessions(observer)).length === 4, "all four wait");
+    const holders = (await blockedSessions(observer)).filter(({ query }) => /INSERT/.test(query));
+    assert.equal(holders.length, 1);
+    await observer.query("SELECT pg_terminate_backend($1)", [holders[0]!.pid]);
+    await until(async () => (await blockedCount(opened, /INSERT/)) === 1, "the next has the lock");
+    await other.query("COMMIT");
+    const failed = (await outcomes).flatMap((outcome, index) =>
+      outcome.status === "rejected" ? [{ n: index + 1, reason: outcome.reason }] : [],
+    );
+    assert.equal(failed.length, 1);
+    // The statement had an answer (57P01) and COMMIT was never sent: certainly not applied.
+    assert.equal(failed[0]!.reason.outcome, "not-applied");
+    assert.equal((await issuer.claim(eventId, person(failed[0]!.n))).kind, "issued");
+    const { issued, seqs, persons } = await readStored(observer, eventId);
+    assert.equal(issued, 4);
+    assert.deepEqual(seqs, upTo(4));
+    assert.equal(new Set(persons).size, 4);
+  });
+
+  // P7. Red when `lock_timeout` leaves the pool's settings: the claim then fails late, or never.
+  test("says not applied when another session holds the row for longer than the lock's deadline", async (t) => {
+    const opened = await open(t, { limit: 5 });
+    const { issuer, eventId, other, observer } = opened;
+    await holdEventRow(opened);
+    const askedMs = performance.now();
+    const fault = await faultOf(issuer.claim(eventId, person(1)));
+    assert.equal(fault.outcome, "not-applied");
+    assert.match(fault.message, /lock timeout/);
+    assert.ok(performance.now() - askedMs < 6_000);
+    await other.query("COMMIT");
+    assert.deepEqual((await readStored(observer, eventId)).seqs, []);
+    assert.equal((await issuer.claim(eventId, person(1))).kind, "issued");
+  });
+
+  // P4, B5, B39, B40. Red when a lost reply to COMMIT is told as "not-applied" (`runTransaction`).
+  test("says unknown when the reply to COMMIT is lost, and replays that very row to who asks again", async (t) => {
+    const { issuer, eventId, store, proxy, observer } = await open(t, { limit: 5 });
+    const cut = proxy.cutReplyTo("COMMIT");
+    const fault = await faultOf(issuer.claim(eventId, person(1)));
+    await cut;
+    assert.equal(fault.outcome, "unknown");
+    const listed = await store.issues(eventId, { size: 5, cursor: null });
+    assert.ok(listed.ok);
+    const [couponIssue] = listed.value.entries;
+    assert.equal(couponIssue?.userId, person(1));
+    assert.deepEqual(await issuer.claim(eventId, person(1)), { kind: "replayed", couponIssue });
+    assert.deepEqual((await readStored(observer, eventId)).seqs, [1]);
+  });
+
+  // Red when whatever breaks off before COMMIT is told as "unknown": the person would be sent to look.
+  test("says not applied when the connection breaks before COMMIT is sent", async (t) => {
+    const { issuer, eventId, proxy, observer } = await open(t, { limit: 5 });
+    const cut = proxy.cutReplyTo("INSERT INTO coupon_issues");
+    const fault = await faultOf(issuer.claim(eventId, person(1)));
+    await cut;
+    assert.equal(fault.outcome, "not-applied");
+    await until(async () => (await issuer.claim(eventId, person(1))).kind === "issued", "a coupon");
+    assert.deepEqual((await readStored(observer, eventId)).seqs, [1]);
+  });
+
+  // B6. Red when the window is judged by now(), the start of the transaction (`readUnderLock`).
+  test("judges the opening by the clock under the lock, not by the start of the wait", async (t) => {
+    const opened = await open(t, { limit: 5, opensInMs: 700 });
+    const { issuer, eventId, other, observer, store } = opened;
+    await holdEventRow(opened);
+    const early = issuer.claim(eventId, person(1));
+    await until(async () => (await blockedCount(opened, /FOR UPDATE/)) === 1, "the claim waits");
+    const isOpen = "SELECT clock_timestamp() >= opens_at AS yes FROM events WHERE id = $1";
+    const ask = async (): Promise<boolean> =>
+      (await observer.query<{ yes: boolean }>(isOpen, [eventId])).rows[0]!.yes;
+    assert.equal(await ask(), false, "the claim began to wait before the opening");
+    await until(ask, "the window opens");
+    await other.query("COMMIT");
+    const answer = await early;
+    assert.ok(answer.kind === "issued");
+    const opensAtMs = (await store.find(eventId))!.event.opensAtMs;
+    assert.ok(answer.couponIssue.issuedAtMs >= opensAtMs, "no row is dated before the opening");
+  });
+
+  // B6, the other edge.
+  test("refuses a claim whose window closed while it waited for the lock", async (t) => {
+    const opened = await open(t, { limit: 5, opensInMs: -10_000, closesInMs: 700 });
+    const { issuer, eventId, other, observer } = opened;
+    await holdEventRow(opened);
+    const late = issuer.claim(eventId, person(1));
+    await until(async () => (await blockedCount(opened, /FOR UPDATE/)) === 1, "the claim waits");
+    await until(async () => {
+      const closed = "SELECT clock_timestamp() >= closes_at AS yes FROM events WHERE id = $1";
+      return (await observer.query<{ yes: boolean }>(closed, [eventId])).rows[0]!.yes;
+    }, "the window closes");
+    await other.query("COMMIT");
+    assert.deepEqual(await late, { kind: "refused", refusal: { kind: "closed" } });
+    assert.deepEqual((await readStored(observer, eventId)).seqs, []);
+  });
+});
