@@ -1,0 +1,137 @@
+// A1-A6, K10, K11: SIGKILL of the server in the middle of a rush, for each mechanism.
+//
+// The kills in mid-answer: red when anybody is told "issued" before the commit (`transaction` in
+// postgres/open.ts). The kill between decision and rows: red when the reconciler never starts
+// (`new infrastructure.Reconciler` in main.ts: what was reserved and not written leaks), or when the
+// decider starts from anywhere but the mark in PostgreSQL (`takeOver` in kafka/decide-batch.ts).
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { Attempt } from "@stampede/lab";
+import { startProgram } from "../support/program.ts";
+import type { Program } from "../support/program.ts";
+import {
+  askEverybody,
+  claimAtOnce,
+  engineMissing,
+  MECHANISMS,
+  openSale,
+  people,
+  readStored,
+  tally,
+  unsettled,
+  until,
+  verdict,
+  withDatabase,
+} from "./support.ts";
+import type { Sale } from "./support.ts";
+
+const PEOPLE = 1_500;
+const LIMIT = 100;
+const SERVED_BEFORE = 10;
+/** The first kill hits while coupons are given out, the second where most are answered already. */
+const EARLY_ANSWERS = 30;
+const LATER_ANSWERS = 500;
+
+describe("a server that is killed in the middle of a rush", { skip: engineMissing }, () => {
+  for (const mechanism of MECHANISMS) {
+    test(`${mechanism}: whatever was told before and after both kills is true`, async (t) => {
+      const program = await startProgram(t);
+      const sale = await openSale(program, { mechanism, limit: LIMIT });
+      const persons = people(PEOPLE);
+      const told: Attempt[] = [];
+      for (const answersMax of [EARLY_ANSWERS, LATER_ANSWERS]) {
+        const kills: Promise<void>[] = [];
+        const attempts = await claimAtOnce(sale, persons, {
+          onAnswer(answers) {
+            if (answers === answersMax) kills.push(program.kill());
+          },
+        });
+        await Promise.all(kills);
+        const cut = attempts.filter(({ outcome }) => outcome === "unknown").length;
+        assert.ok(cut > 0, `the kill hit nobody: ${JSON.stringify(tally(attempts))}`);
+        assert.ok(cut < PEOPLE, "some were answered before the kill");
+        told.push(...attempts);
+        await program.restart();
+      }
+      await finish(sale, persons, told);
+    });
+  }
+
+  // A2, A4, K11: v1 has its lock, v2 its reservations, v3 its records, and no row is written yet.
+  test("loses nothing between the decision and the rows, of any mechanism", async (t) => {
+    const program = await startProgram(t);
+    const crowds: Crowd[] = [];
+    for (const mechanism of MECHANISMS) {
+      const sale = await openSale(program, { mechanism, limit: LIMIT });
+      // Some are served before, so that no sale starts over from nothing.
+      const first = await claimAtOnce(sale, people(SERVED_BEFORE));
+      await until(async () => (await readStored(sale)).issued === SERVED_BEFORE, "the first rows");
+      crowds.push({ sale, first, persons: people(PEOPLE / MECHANISMS.length) });
+    }
+    const told = await killWhileWriting(program, crowds);
+    // Nobody can have been told "issued": the table was held from before their claims.
+    const outcomes = told.map((attempts) => Object.keys(tally(attempts)).join());
+    assert.deepEqual(outcomes, ["unknown", "unknown", "queued"]);
+    // v1's transactions are rolled back; what v2 reserved and v3 queued needs nobody to ask again.
+    for (const { sale } of crowds.slice(1)) {
+      await until(async () => (await readStored(sale)).issued === LIMIT, `${sale.mechanism}: L1`);
+    }
+    for (const [n, { sale, first, persons }] of crowds.entries()) {
+      await finish(sale, persons, [...first, ...told[n]!]);
+    }
+  });
+});
+
+type Crowd = {
+  readonly sale: Sale;
+  readonly first: readonly Attempt[];
+  readonly persons: readonly string[];
+};
+
+/** Kills the program when every sale has decided something that it cannot write. */
+async function killWhileWriting(
+  program: Program,
+  crowds: readonly Crowd[],
+): Promise<readonly Attempt[][]> {
+  const told = await withDatabase(program, async (holder) => {
+    await holder.query("BEGIN");
+    await holder.query("LOCK TABLE coupon_issues IN EXCLUSIVE MODE");
+    const claims = crowds.map(async ({ sale, persons }) => claimAtOnce(sale, persons));
+    await until(async () => (await waitingWriters(program)) >= crowds.length, "all wait to write");
+    // Kafka's people are told their place whatever becomes of the rows.
+    await claims[crowds.findIndex(({ sale }) => sale.mechanism === "kafka-queue")];
+    await program.kill();
+    return Promise.all(claims);
+  });
+  await program.restart();
+  return told;
+}
+
+async function waitingWriters(program: Program): Promise<number> {
+  return withDatabase(program, async (client) => {
+    const { rowCount } = await client.query(
+      `SELECT 1 FROM pg_stat_activity WHERE datname = current_database()
+          AND query ~ 'INSERT INTO coupon_issues' AND cardinality(pg_blocking_pids(pid)) > 0`,
+    );
+    return rowCount ?? 0;
+  });
+}
+
+/** Everybody claims again, and asks; then everything that anybody was ever told is judged. */
+async function finish(
+  sale: Sale,
+  persons: readonly string[],
+  before: readonly Attempt[],
+): Promise<void> {
+  const again = await claimAtOnce(sale, persons);
+  assert.deepEqual(
+    again.filter(({ outcome }) => outcome === "refused" || outcome === "unknown"),
+    [],
+  );
+  const claims = [...before, ...again];
+  const asked = await askEverybody(sale, claims);
+  assert.deepEqual(unsettled(asked), []);
+  const { violations, stored } = await verdict(sale, [...claims, ...asked]);
+  assert.deepEqual(violations, []);
+  assert.equal(stored.rows.length, LIMIT);
+}

@@ -1,0 +1,258 @@
+// What the fault tests share: a sale on the real program, people who claim and ask, the stored rows,
+// and the lab's judge over everything that anybody was told.
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
+import { missing } from "@stampede/infrastructure/embedded";
+import { attemptOf, judge, openConnections, runCrowd } from "@stampede/lab";
+import type { Attempt, Connection, Mechanism, StoredSale, Target, Violation } from "@stampede/lab";
+import pg from "pg";
+import type { Program } from "../support/program.ts";
+
+export const MECHANISMS: readonly Mechanism[] = ["row-lock", "redis-counter", "kafka-queue"];
+
+/** For `skip`: the fault tests run on all three engines or not at all. */
+export const engineMissing: string | false = missing("postgres", "redis", "kafka");
+
+const VERSION_OF = { "row-lock": "v1", "redis-counter": "v2", "kafka-queue": "v3" } as const;
+const POLL_MS = 20;
+const ASKERS = 20;
+/** How long a person waits for an answer to one request. */
+const ANSWER_MS_MAX = 20_000;
+/** L2: every 202 and every reservation has a final answer this long after the fault is gone. */
+const FINAL_MS_MAX = 10_000;
+const RETRY_MS = 100;
+
+export type Sale = {
+  readonly program: Program;
+  readonly eventId: string;
+  readonly mechanism: Mechanism;
+  readonly limit: number;
+  readonly claimPath: string;
+  readonly target: Target;
+};
+
+/** An open event on the program; its topic or key exists when this resolves. */
+export async function openSale(
+  program: Program,
+  { mechanism, limit }: { readonly mechanism: Mechanism; readonly limit: number },
+): Promise<Sale> {
+  const eventId = `fault-${randomBytes(5).toString("hex")}`;
+  const answer = await fetch(`${program.url}/events`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${program.adminToken}`, "content-type": "application/json" },
+    body: JSON.stringify({ id: eventId, name: "A sale under faults", mechanism, limit }),
+  });
+  assert.equal(answer.status, 201, await answer.text());
+  const { hostname, port, host } = new URL(program.url);
+  const target = { address: hostname, port: Number(port), authority: host };
+  const claimPath = `/${VERSION_OF[mechanism]}/events/${eventId}/issues`;
+  return { program, eventId, mechanism, limit, claimPath, target };
+}
+
+/** So many names that no other sale uses. */
+export function people(count: number): string[] {
+  const run = randomBytes(4).toString("hex");
+  return Array.from({ length: count }, (_, n) => `p-${run}-${n}`);
+}
+
+/**
+ * Everybody claims at one instant, each on a connection of their own. `onAnswer` is called with the
+ * number of answers so far, in the same turn in which the last of them came; `beforeSending` runs
+ * when all connections stand.
+ */
+export async function claimAtOnce(
+  { eventId, mechanism, target }: Sale,
+  persons: readonly string[],
+  hooks: {
+    readonly beforeSending?: () => Promise<void>;
+    readonly onAnswer?: (answers: number) => void;
+  } = {},
+): Promise<Attempt[]> {
+  let answers = 0;
+  const counted = (connection: Connection): Connection => ({
+    ...connection,
+    send: (request, done) =>
+      connection.send(request, (exchange) => {
+        done(exchange);
+        if (exchange.answer !== null) hooks.onAnswer?.((answers += 1));
+      }),
+  });
+  const opened = await openConnections(target, persons.length);
+  try {
+    const connections = opened.map(counted);
+    const arrivals = persons.map((person) => ({ person, atMs: 0 }));
+    const deadlineMs = ANSWER_MS_MAX;
+    await hooks.beforeSending?.();
+    return await runCrowd({ target, eventId, mechanism, connections, arrivals, deadlineMs });
+  } finally {
+    for (const connection of opened) close(connection);
+  }
+}
+
+/**
+ * Each person claims until the answer is no fault: issued, sold out or queued. They come one after
+ * the other within `spreadMs` and try again a moment after every fault, until `deadlineMs` has passed.
+ */
+export async function claimUntilAnswered(
+  sale: Sale,
+  persons: readonly string[],
+  { spreadMs, deadlineMs }: { readonly spreadMs: number; readonly deadlineMs: number },
+): Promise<Attempt[]> {
+  const endMs = performance.now() + deadlineMs;
+  const opened = await openConnections(sale.target, persons.length);
+  const lane = async (person: string, index: number): Promise<Attempt[]> => {
+    await pause((spreadMs * index) / persons.length);
+    let connection = opened[index]!;
+    const attempts: Attempt[] = [];
+    for (;;) {
+      if (!connection.isOpen()) connection = await reopen(sale, connection);
+      const attempt = await send(sale, connection, { kind: "claim", person, ticket: null });
+      attempts.push({ ...attempt, attempt: attempts.length + 1 });
+      const isFault = attempt.outcome === "refused" || attempt.outcome === "unknown";
+      if (!isFault || performance.now() > endMs) break;
+      await pause(RETRY_MS);
+    }
+    close(connection);
+    return attempts;
+  };
+  return (await Promise.all(persons.map(lane))).flat();
+}
+
+/**
+ * Asks for everybody what became of their claims, those in line again until their answer is final.
+ * A queued person asks with the first ticket that they were told.
+ */
+export async function askEverybody(sale: Sale, told: readonly Attempt[]): Promise<Attempt[]> {
+  const endMs = performance.now() + FINAL_MS_MAX;
+  const waiting = [...new Set(told.map(({ person }) => person))];
+  const answers: Attempt[] = [];
+  const asker = async (opened: Connection): Promise<void> => {
+    let connection = opened;
+    for (let person = waiting.shift(); person !== undefined; person = waiting.shift()) {
+      if (!connection.isOpen()) connection = await reopen(sale, connection);
+      const ticket = firstTicket(told, person);
+      const answer = await send(sale, connection, { kind: "status", person, ticket });
+      answers.push(answer);
+      if (isFinal(answer) || performance.now() > endMs) continue;
+      waiting.push(person);
+      await pause(POLL_MS);
+    }
+    close(connection);
+  };
+  await Promise.all((await openConnections(sale.target, ASKERS)).map(asker));
+  return answers;
+}
+
+/** The people whose last answer is not final. */
+export function unsettled(answers: readonly Attempt[]): string[] {
+  const last = new Map(answers.map((answer) => [answer.person, answer]));
+  return [...last.values()].filter((answer) => !isFinal(answer)).map(({ person }) => person);
+}
+
+/** All that must not be, over everything that anybody was told; the rows as they are now. */
+export async function verdict(
+  sale: Sale,
+  attempts: readonly Attempt[],
+): Promise<{ readonly violations: readonly Violation[]; readonly stored: StoredSale }> {
+  const stored = await readStored(sale);
+  const { mechanism, limit } = sale;
+  const numbered = attempts.map((attempt, id) => ({ ...attempt, id }));
+  return { violations: judge({ mechanism, limit, attempts: numbered, sale: stored }), stored };
+}
+
+/** What the database holds of the sale, in one snapshot, past the program. */
+export async function readStored({ program, eventId }: Sale): Promise<StoredSale> {
+  return withDatabase(program, async (client) => {
+    const { rows } = await client.query(
+      `SELECT e.issued, i.seq, i.user_id AS "userId", i.code, i.ticket::float8 AS ticket,
+              to_char(i.issued_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "issuedAt"
+         FROM events e LEFT JOIN coupon_issues i ON i.event_id = e.id
+        WHERE e.id = $1 ORDER BY i.seq`,
+      [eventId],
+    );
+    return { issued: rows[0].issued, rows: rows.filter(({ seq }) => seq !== null) };
+  });
+}
+
+/** Runs with a session of its own on the program's database. */
+export async function withDatabase<Value>(
+  { databaseUrl }: Program,
+  run: (client: pg.Client) => Promise<Value>,
+): Promise<Value> {
+  const client = new pg.Client({ connectionString: databaseUrl });
+  await client.connect();
+  try {
+    return await run(client);
+  } finally {
+    await client.end();
+  }
+}
+
+/** Waits until it is true; fails after ten seconds. */
+export async function until(
+  condition: () => Promise<boolean> | boolean,
+  what: string,
+): Promise<void> {
+  const endMs = performance.now() + FINAL_MS_MAX;
+  while (!(await condition())) {
+    assert.ok(performance.now() < endMs, `not within ${FINAL_MS_MAX} ms: ${what}`);
+    await pause(POLL_MS);
+  }
+}
+
+/** How often each outcome was told: for messages, and to see that a fault really hit. */
+export function tally(attempts: readonly Attempt[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { outcome } of attempts) counts[outcome] = (counts[outcome] ?? 0) + 1;
+  return counts;
+}
+
+function isFinal({ outcome }: Attempt): boolean {
+  return outcome === "issued" || outcome === "replay" || outcome === "sold-out";
+}
+
+function firstTicket(told: readonly Attempt[], person: string): number | null {
+  const tickets = told.flatMap((one) =>
+    one.person === person && one.ticket !== null ? [one.ticket] : [],
+  );
+  return tickets.length === 0 ? null : Math.min(...tickets);
+}
+
+/**
+ * Closes what the server has not begun to close: resetting a half-closed socket left its shutdown
+ * pending, and the test process then span at its exit for ever (Node 26.10, one run in three).
+ */
+function close(connection: Connection): void {
+  if (connection.isOpen()) connection.close();
+}
+
+async function reopen({ target }: Sale, old: Connection): Promise<Connection> {
+  close(old);
+  const [connection] = await openConnections(target, 1);
+  return connection!;
+}
+
+type Question = {
+  readonly kind: "claim" | "status";
+  readonly person: string;
+  readonly ticket: number | null;
+};
+
+async function send(sale: Sale, connection: Connection, question: Question): Promise<Attempt> {
+  const { eventId, mechanism, target } = sale;
+  const { kind, person, ticket } = question;
+  const query = ticket === null ? "" : `?ticket=${ticket}`;
+  const line =
+    kind === "claim" ? `POST ${sale.claimPath}` : `GET /events/${eventId}/issues/me${query}`;
+  const head = `${line} HTTP/1.1\r\nHost: ${target.authority}\r\nX-User-Id: ${person}\r\n`;
+  const request = Buffer.from(`${head}Content-Length: 0\r\n\r\n`);
+  const timer = setTimeout(connection.giveUp, ANSWER_MS_MAX);
+  const exchange = await new Promise<Parameters<typeof attemptOf>[1]>((resolve) => {
+    connection.send(request, resolve);
+  });
+  clearTimeout(timer);
+  const instance = target.authority;
+  const asked = { id: 0, kind, person, eventId, mechanism, attempt: 1, instance };
+  return attemptOf({ ...asked, ticketAsked: ticket }, exchange);
+}

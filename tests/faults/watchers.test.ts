@@ -1,0 +1,100 @@
+// L6, N7, N8: hundreds watch a sale; all see its end, in order, and those who never read cost nobody
+// else anything. WATCHERS=2000 shows more.
+//
+// Red when the feed tells only some of an event's watchers (`for (const watcher of topic.watchers)`),
+// or when frames go back (`next.id <= topic.last.id`).
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { connect } from "node:net";
+import type { Socket } from "node:net";
+import { test } from "node:test";
+import { startProgram } from "../support/program.ts";
+import type { Program } from "../support/program.ts";
+import {
+  askEverybody,
+  claimAtOnce,
+  engineMissing,
+  MECHANISMS,
+  openSale,
+  people,
+  unsettled,
+  until,
+  verdict,
+} from "./support.ts";
+import type { Sale } from "./support.ts";
+
+const WATCHERS = Number(process.env["WATCHERS"] ?? 500);
+const DEAF = 50;
+const PEOPLE = 300;
+const LIMIT = 100;
+/** N7 allows 20 KiB a stream; a process's own noise is larger than that of a few hundred. */
+const GROWTH_MIB_MAX = 100;
+
+type Frame = { readonly id: number; readonly issued: number; readonly state: string };
+type Watcher = { readonly socket: Socket; readonly frames: Frame[] };
+
+test(`${WATCHERS} watchers of a sale`, { skip: engineMissing }, async (t) => {
+  const program = await startProgram(t);
+  for (const mechanism of MECHANISMS) {
+    await t.test(`${mechanism}: all see the end, in order`, async (t) => {
+      const sale = await openSale(program, { mechanism, limit: LIMIT });
+      const residentMiB = residentOf(program);
+      const watchers = Array.from({ length: WATCHERS }, () => watch(sale));
+      const deaf = Array.from({ length: DEAF }, () => ask(sale));
+      t.after(() => {
+        for (const socket of [...watchers.map(({ socket }) => socket), ...deaf]) socket.destroy();
+      });
+      await until(
+        () => watchers.every(({ frames }) => frames.length > 0),
+        "everybody's first frame",
+      );
+      const claims = await claimAtOnce(sale, people(PEOPLE));
+      await until(
+        () => watchers.every(({ frames }) => frames.at(-1)?.state === "sold-out"),
+        "everybody sees the end",
+      );
+      for (const { frames } of watchers) {
+        assert.equal(frames.at(-1)?.issued, LIMIT);
+        for (const [n, frame] of frames.slice(1).entries()) {
+          assert.ok(frame.id > frames[n]!.id && frame.issued >= frames[n]!.issued);
+        }
+      }
+      const growthMiB = residentOf(program) - residentMiB;
+      assert.ok(growthMiB < GROWTH_MIB_MAX, `${growthMiB} MiB more`);
+      const asked = await askEverybody(sale, claims);
+      assert.deepEqual(unsettled(asked), []);
+      assert.deepEqual((await verdict(sale, [...claims, ...asked])).violations, []);
+    });
+  }
+});
+
+function watch(sale: Sale): Watcher {
+  const socket = ask(sale);
+  const frames: Frame[] = [];
+  let rest = "";
+  socket.setEncoding("utf8").on("data", (chunk: string) => {
+    const parts = (rest + chunk).split("\n\n");
+    rest = parts.pop() ?? "";
+    for (const part of parts) {
+      const [, id, data] = /^id: (\d+)\nevent: progress\ndata: (.*)$/m.exec(part) ?? [];
+      if (data !== undefined) frames.push({ ...JSON.parse(data), id: Number(id) });
+    }
+  });
+  return { socket, frames };
+}
+
+/** Asks for the stream and, as long as nobody listens to the socket, reads nothing of it. */
+function ask({ eventId, target }: Sale): Socket {
+  const socket = connect(target.port, target.address);
+  socket.on("error", () => undefined);
+  // HTTP/1.0, so that the text is not cut into chunks.
+  socket.write(`GET /events/${eventId}/stream HTTP/1.0\r\nHost: ${target.authority}\r\n\r\n`);
+  return socket;
+}
+
+function residentOf({ pid }: Program): number {
+  // Elsewhere than on Linux nothing tells it this simply, and nothing is judged.
+  if (process.platform !== "linux") return 0;
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) / 1_024;
+}
