@@ -18,7 +18,9 @@ if (!existsSync(stamp) || statSync(stamp).mtimeMs < statSync(lockfile).mtimeMs) 
     { cwd: root, stdio: "inherit" },
   );
   if (status !== 0) {
-    console.error(`npm ci failed${error ? `: ${error.message}` : ""}. Check the network, then run the command again.`);
+    console.error(
+      `npm ci failed${error ? `: ${error.message}` : ""}. Check the network, then run the command again.`,
+    );
     process.exit(status ?? 1);
   }
   if (existsSync(stamp)) utimesSync(stamp, new Date(), new Date());
