@@ -1,9 +1,8 @@
 // A9: SIGTERM under load. Whoever sent a claim gets an answer, streams end with a time to come back,
 // and the process ends by itself with 0 within ten seconds.
 //
-// Red when main.ts closes the mechanisms before it has drained the edge, when the streams are not
-// ended (`preClose` in routes/stream.ts), or when idle connections are cut before what is on its way
-// to them was read (`LISTEN_ON_MS` in shutdown.ts).
+// Red when the streams are not ended (`preClose` in routes/stream.ts), or when idle connections are cut
+// before what is on its way to them was read (`LISTEN_ON_MS` in shutdown.ts).
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect } from "node:net";

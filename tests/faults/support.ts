@@ -67,6 +67,8 @@ export async function claimAtOnce(
   hooks: {
     readonly beforeSending?: () => Promise<void>;
     readonly onAnswer?: (answers: number) => void;
+    /** They come evenly within this time instead. */
+    readonly spreadMs?: number;
   } = {},
 ): Promise<Attempt[]> {
   let answers = 0;
@@ -81,7 +83,8 @@ export async function claimAtOnce(
   const opened = await openConnections(target, persons.length);
   try {
     const connections = opened.map(counted);
-    const arrivals = persons.map((person) => ({ person, atMs: 0 }));
+    const gapMs = (hooks.spreadMs ?? 0) / persons.length;
+    const arrivals = persons.map((person, n) => ({ person, atMs: n * gapMs }));
     const deadlineMs = ANSWER_MS_MAX;
     await hooks.beforeSending?.();
     return await runCrowd({ target, eventId, mechanism, connections, arrivals, deadlineMs });

@@ -1,9 +1,7 @@
 // P7 and its kin: the table that every mechanism ends in cannot be written in the middle of a sale,
 // once because another session holds it (statements wait), once because it is gone (they fail).
 //
-// Red when v2 says sold out while the last seats are only reserved (B12: redis/claim.lua answers
-// 'wait'), when a batch that failed is told as not applied (B20: `unwritten` in redis/batch-writer.ts),
-// or when the decider gives up after a failure (kafka/decider.ts).
+// Red when v2 says sold out while the last seats are only reserved (B12: `'wait'` in redis/claim.lua).
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";

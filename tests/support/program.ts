@@ -5,7 +5,13 @@ import { once } from "node:events";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { freePort, missing, serverNodeFlags, testEngine } from "@stampede/infrastructure/embedded";
+import {
+  freePort,
+  missing,
+  serverEnvironment,
+  serverNodeFlags,
+  testEngine,
+} from "@stampede/infrastructure/embedded";
 import pg from "pg";
 
 const READY_MS_MAX = 40_000;
@@ -89,7 +95,7 @@ async function run(url: string, added: Readonly<Record<string, string>>): Promis
   const { PATH = "", HOME = "" } = process.env;
   const child = spawn(process.execPath, [...serverNodeFlags, MAIN], {
     cwd: REPOSITORY,
-    env: { PATH, HOME, ...added },
+    env: { PATH, HOME, ...serverEnvironment, ...added },
     stdio: ["ignore", "pipe", "pipe"],
   });
   await once(child, "spawn");

@@ -13,7 +13,7 @@ export { freePort, isPortFree } from "./ports.ts";
 export { startPostgres } from "./postgres.ts";
 export { commandLine, isAlive, signalGroup } from "./processes.ts";
 export { startRedis } from "./redis.ts";
-export { serverNodeFlags, startServer } from "./server.ts";
+export { serverEnvironment, serverNodeFlags, startServer } from "./server.ts";
 export type { RunningServer, ServerPlan } from "./server.ts";
 export { LaunchRefused, launch } from "./launcher.ts";
 export type { Launched, LaunchPlan } from "./launcher.ts";

@@ -27,7 +27,7 @@ export type ServerPlan = {
  * How Node runs the server, here and in every deployment. Ten thousand requests live at one instant:
  * with the default young generation each collection copies all of them, in this one they fit. Memory
  * that is free goes back at once, and the old generation grows in small steps, which keeps the
- * resident size flat and below 600 MB (docs/decisions/2026-11-22-heap-flags.md).
+ * resident size flat, at about 600 MB (docs/decisions/2026-11-22-heap-flags.md).
  */
 export const serverNodeFlags = [
   "--min-semi-space-size=128",
@@ -36,6 +36,9 @@ export const serverNodeFlags = [
   "--heap-growing-percent=15",
   "--no-memory-pool",
 ];
+
+/** One heap for all threads: freed memory is found again instead of growing another thread's. */
+export const serverEnvironment = { MALLOC_ARENA_MAX: "1" };
 
 const readyMsMax = 60_000;
 const answerMsMax = 2_000;
@@ -54,7 +57,7 @@ export async function startServer(plan: ServerPlan): Promise<RunningServer> {
     command: process.execPath,
     args: [...serverNodeFlags, resolve(scriptPath)],
     folder: process.cwd(),
-    environment: { ...plan.environment, PORT: String(port), HOST: host },
+    environment: { ...serverEnvironment, ...plan.environment, PORT: String(port), HOST: host },
     logPath,
     onLine: (line) => {
       appendFileSync(logPath, `${line}\n`);
