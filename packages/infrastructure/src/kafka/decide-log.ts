@@ -56,12 +56,6 @@ const WAIT_MS_MAX = 900;
 const AFTER_FAULT_MS = 200;
 const AFTER_BUG_MS = 1_000;
 const QUIET_MS = 30_000;
-/**
- * In a stampede the door shares the processor with this decider, and people wait at the door first:
- * after a reading of a crowd's size the next one gathers for a moment, in larger bites.
- */
-const CROWD_RECORDS = 500;
-const GATHER_MS = 150;
 /** A halt is for ever, so one odd answer of a broker that restarts must not be enough. */
 const LOOKS = 3;
 const LOOK_AGAIN_MS = 400;
@@ -100,15 +94,12 @@ async function decideFrom(
   let at = taken;
   let entries: readonly QueueEntry[] = [];
   let lastRecordAtMs = performance.now();
-  let crowded = false;
   try {
     while (!signal.aborted) {
       if (entries.length === 0) {
-        if (crowded) await pause(GATHER_MS, signal);
         const next = await readNext(options, at, reader, signal);
         if (next === "halted") return;
         entries = next;
-        crowded = next.length >= CROWD_RECORDS;
       }
       if (entries.length > 0) {
         const decided = await decideNext(options, at, entries, { limiter, signal });
