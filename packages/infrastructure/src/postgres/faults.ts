@@ -30,8 +30,3 @@ export function isRetryable(error: unknown): boolean {
   const state = sqlState(error.cause);
   return state === "40001" || state === "40P01";
 }
-
-/** PostgreSQL ended this session (57P..) or refused a new one (53..): it answered, and is not there. */
-export function isShuttingDown(error: unknown): boolean {
-  return error instanceof EngineFault && /^(57P|53)/.test(sqlState(error.cause) ?? "");
-}

@@ -43,6 +43,7 @@ export function directoryProgressFeed(
       topic.last = next;
       for (const watcher of topic.watchers) watcher(next);
     };
+    // A listener marks the event as watched: it is then read ten times a second, and never forgotten.
     const unlisten = directory.onChange(eventId, () => undefined);
     const timer = setInterval(tell, TELL_EVERY_MS);
     const topic: Topic = {

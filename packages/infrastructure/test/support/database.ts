@@ -5,14 +5,13 @@ import { EventDirectory } from "../../src/postgres/event-directory.ts";
 import { migrate } from "../../src/postgres/migrate.ts";
 import { openPostgres } from "../../src/postgres/open.ts";
 import type { Postgres } from "../../src/postgres/open.ts";
+import { testEngine } from "./engines.ts";
 
 export type TestDatabase = {
   readonly url: string;
   readonly postgres: Postgres;
   readonly directory: EventDirectory;
 };
-
-const serverUrl = process.env["STAMPEDE_TEST_POSTGRES"] ?? "";
 
 /** A migrated database of a test's own, closed and dropped after it. */
 export async function openTestDatabase(t: TestContext): Promise<TestDatabase> {
@@ -60,7 +59,7 @@ async function makeTemplate(): Promise<string> {
 }
 
 async function onServer(sql: string): Promise<void> {
-  const client = new pg.Client({ connectionString: serverUrl });
+  const client = new pg.Client({ connectionString: testEngine("postgres") });
   await client.connect();
   try {
     await client.query(sql);
@@ -70,7 +69,7 @@ async function onServer(sql: string): Promise<void> {
 }
 
 function urlOf(database: string): string {
-  const url = new URL(serverUrl);
+  const url = new URL(testEngine("postgres"));
   url.pathname = `/${database}`;
   return url.href;
 }
