@@ -3,21 +3,30 @@
 import type { CouponIssuer, EventId } from "@stampede/domain";
 import * as infrastructure from "@stampede/infrastructure";
 import type { EventPreparation, Postgres } from "@stampede/infrastructure";
-import type { FastifyInstance } from "fastify";
 import { pino } from "pino";
 import type { Logger } from "pino";
 import { buildApp } from "./app.ts";
 import { readConfig } from "./config.ts";
 import type { Config } from "./config.ts";
 import { devIdentity } from "./identity.ts";
-import { batchHistogram, makeMetrics } from "./metrics.ts";
-import { deciderMeasures, engineMeasure, eventMeasures, poolMeasures } from "./measures.ts";
-import type { Measure } from "./metrics.ts";
+import { listenOverflowsMeasures } from "./listen-overflows.ts";
+import { announce, listen } from "./listening.ts";
+import {
+  deciderMeasures,
+  engineMeasure,
+  EVENTS_TOLD_MAX,
+  eventMeasures,
+  issueCountMeasures,
+  poolMeasures,
+  queueLengthMeasure,
+  redisDriftMeasure,
+} from "./measures.ts";
+import { makeMetrics } from "./metrics.ts";
+import type { Measure, Metrics } from "./metrics.ts";
 import type { EngineState } from "./routes/health.ts";
+import { eventLoopShare, saturation } from "./saturation.ts";
 import { drain, untilStopped } from "./shutdown.ts";
 
-/** Node's default of 511 overflows when ten thousand connect at one instant. */
-const BACKLOG = 4_096;
 const POOL = { connectionsMax: 12, waitersMax: 10_000, waitMsMax: 5_000 };
 /**
  * More connections make one hot row slower: while one holds the lock, the next already waits for it.
@@ -41,11 +50,16 @@ type Mechanism = {
   readonly preparation: EventPreparation;
   readonly engine: () => EngineState;
   readonly measures: readonly Measure[];
+  /** What its claims queue for: the taken share, 0 to 1. */
+  readonly resources: Readonly<Record<string, () => number>>;
 };
 
 const { drawCode } = infrastructure;
 
 async function serve(config: Config, log: Logger, stack: AsyncDisposableStack): Promise<void> {
+  // Before anything works: what is repaired at the start must be counted too.
+  const metrics = makeMetrics();
+  stack.defer(infrastructure.listenToFacts(metrics.facts));
   await infrastructure.migrate(config.databaseUrl, (line) => log.warn(line));
   const open = async (bounds: typeof POOL): Promise<Postgres> =>
     stack.use(await infrastructure.openPostgres({ url: config.databaseUrl, ...bounds }));
@@ -59,15 +73,12 @@ async function serve(config: Config, log: Logger, stack: AsyncDisposableStack): 
   const redis = await wireRedis(context);
   const kafka = await wireKafka(context);
   const postgresState = (): EngineState => (postgres.isUp() ? "up" : "down");
-  const metrics = makeMetrics([
+  metrics.add([
     ...redis.measures,
     ...kafka.measures,
-    ...eventMeasures(directory),
-    ...poolMeasures({ shared: postgres, "row-lock": rowLockPostgres }),
     engineMeasure({ postgres: postgresState, redis: redis.engine, kafka: kafka.engine }),
   ]);
-  const observeBatch = batchHistogram(metrics.registry);
-  infrastructure.onBatch(({ kind, size }) => observeBatch(kind, size));
+  measure(metrics, context, rowLockPostgres, { ...redis.resources, ...kafka.resources });
 
   let draining = false;
   const app = await buildApp(
@@ -110,7 +121,38 @@ async function serve(config: Config, log: Logger, stack: AsyncDisposableStack): 
     });
   });
   await listen(app, config);
-  announce(config, app);
+  announce(app, config);
+}
+
+/** What does not depend on which mechanisms are on. */
+function measure(
+  metrics: Metrics,
+  { stack, postgres, directory }: Context,
+  rowLockPostgres: Postgres,
+  resources: Mechanism["resources"],
+): void {
+  const counts = infrastructure.issueCounts(postgres, directory, EVENTS_TOLD_MAX);
+  stack.defer(() => counts.close());
+  const full = saturation(
+    {
+      "postgres-pool": () => {
+        const { open, idle } = postgres.usage();
+        return (open - idle) / POOL.connectionsMax;
+      },
+      "row-lock-line": () => rowLockPostgres.usage().waiting / ROW_LOCK_POOL.waitersMax,
+      ...resources,
+      "event-loop": eventLoopShare(),
+    },
+    () => performance.now(),
+  );
+  stack.defer(() => full.close());
+  metrics.add([
+    ...eventMeasures(directory),
+    ...issueCountMeasures(counts),
+    ...poolMeasures({ shared: postgres, "row-lock": rowLockPostgres }),
+    full.measure,
+    ...listenOverflowsMeasures(),
+  ]);
 }
 
 /** v2, or its stand-in where Redis is off. */
@@ -125,24 +167,16 @@ async function wireRedis(context: Context): Promise<Mechanism> {
   );
   const generations = new infrastructure.Generations({ redis, postgres, directory, drawCode });
   const writing = { redis, postgres, directory, drawCode, generations, onError };
-  if (config.role !== "api") {
-    const reconciler = new infrastructure.Reconciler(writing);
-    stack.defer(async () => reconciler.close());
-  }
+  const reconciler = config.role === "api" ? null : new infrastructure.Reconciler(writing);
+  if (reconciler !== null) stack.defer(async () => reconciler.close());
+  const issuer = stack.use(infrastructure.redisCounterIssuer(writing));
   return {
-    issuer: stack.use(infrastructure.redisCounterIssuer(writing)),
+    issuer,
     preparation: infrastructure.redisCounterPreparation({ redis, generations }),
     engine: () => (redis.isUp() ? "up" : "down"),
-    measures: [
-      {
-        name: "stampede_reconciler_repairs_total",
-        help: "What the reconciler of redis-counter had to repair, by kind.",
-        type: "counter",
-        labels: ["kind"],
-        read: () =>
-          Object.entries(generations.repairs).map(([kind, value]) => ({ labels: { kind }, value })),
-      },
-    ],
+    measures:
+      reconciler === null ? [] : [redisDriftMeasure((eventsMax) => reconciler.drift(eventsMax))],
+    resources: { "redis-line": () => issuer.saturation() },
   };
 }
 
@@ -161,11 +195,19 @@ async function wireKafka(context: Context): Promise<Mechanism> {
   const shared = { kafka, postgres, directory, drawCode, onHalt, onError };
   const decider = config.role === "api" ? null : new infrastructure.Decider(shared);
   if (decider !== null) stack.defer(async () => decider.close());
+  const issuer = stack.use(infrastructure.kafkaQueueIssuer(shared));
   return {
-    issuer: stack.use(infrastructure.kafkaQueueIssuer(shared)),
+    issuer,
     preparation: infrastructure.kafkaQueuePreparation(kafka),
     engine: () => (kafka.isUp() ? "up" : "down"),
-    measures: decider === null ? [] : deciderMeasures(() => decider.facts()),
+    measures:
+      decider === null
+        ? []
+        : [
+            ...deciderMeasures(() => decider.facts()),
+            queueLengthMeasure(directory, () => decider.waiting()),
+          ],
+    resources: { "kafka-line": () => issuer.saturation() },
   };
 }
 
@@ -175,6 +217,7 @@ function engineOff(engine: "redis" | "kafka", { directory }: Context): Mechanism
     preparation: infrastructure.engineOffPreparation(engine),
     engine: () => "off",
     measures: [],
+    resources: {},
   };
 }
 
@@ -186,29 +229,6 @@ function mechanismOf(
   const known = directory.peek(id);
   if (known !== null) return known.event.mechanism;
   return Promise.resolve(directory.fresh(id)).then((read) => read?.event.mechanism ?? null);
-}
-
-async function listen(app: FastifyInstance, { host, port }: Config): Promise<void> {
-  try {
-    await app.listen({ host, port, backlog: BACKLOG });
-  } catch (error) {
-    if (!(error instanceof Error) || !("code" in error) || error.code !== "EADDRINUSE") throw error;
-    throw new Error(
-      `port ${port} of ${host} is in use: end what listens there, or set PORT to another one`,
-      { cause: error },
-    );
-  }
-}
-
-function announce(config: Config, app: FastifyInstance): void {
-  const where = app.listeningOrigin;
-  process.stdout.write(`Stampede listens on ${where} (role ${config.role})\n`);
-  process.stdout.write(
-    "AUTH=dev: EVERYBODY IS WHO THEIR X-User-Id HEADER SAYS. For development and load tests only.\n",
-  );
-  if (config.adminTokenIsNew) {
-    process.stdout.write(`The operator's token, made for this run: ${config.adminToken}\n`);
-  }
 }
 
 const reading = readConfig(process.env);

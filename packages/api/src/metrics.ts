@@ -1,6 +1,8 @@
 // What an operator asks of a running sale, in Prometheus' names and base units.
 import type { Claimed, ClaimCouponRefusal, Mechanism, Result } from "@stampede/domain";
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import { factMetrics } from "./fact-metrics.ts";
+import type { FactMetrics } from "./fact-metrics.ts";
 
 export type ClaimOutcome =
   | Claimed["kind"]
@@ -13,6 +15,10 @@ export type Metrics = {
   readonly registry: Registry;
   readonly claimAnswered: (mechanism: Mechanism, outcome: ClaimOutcome, seconds: number) => void;
   readonly streams: { readonly inc: () => void; readonly dec: () => void };
+  /** To be given what adapters publish. */
+  readonly facts: FactMetrics;
+  /** Adds figures that are read from adapters; all series of them at once. */
+  readonly add: (measures: readonly Measure[]) => void;
 };
 
 /** Read when Prometheus asks: `read` gives the values by label. */
@@ -31,9 +37,8 @@ export type Measure = {
 const LATENCY_BUCKETS_SECONDS = [
   0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30,
 ];
-const BATCH_BUCKETS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000];
 
-export function makeMetrics(measures: readonly Measure[]): Metrics {
+export function makeMetrics(): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const latency = new Histogram({
@@ -61,7 +66,6 @@ export function makeMetrics(measures: readonly Measure[]): Metrics {
       ),
   });
   const durations = new Map<Mechanism, ReturnType<typeof latency.labels>>();
-  for (const measure of measures) registerMeasure(registry, measure);
   return {
     registry,
     claimAnswered(mechanism, outcome, seconds) {
@@ -73,19 +77,11 @@ export function makeMetrics(measures: readonly Measure[]): Metrics {
       duration.observe(seconds);
     },
     streams: { inc: () => streams.inc(), dec: () => streams.dec() },
+    facts: factMetrics(registry, LATENCY_BUCKETS_SECONDS),
+    add(measures) {
+      for (const measure of measures) registerMeasure(registry, measure);
+    },
   };
-}
-
-/** Histogram of how many claims one transaction, script or produce request carried. */
-export function batchHistogram(registry: Registry): (kind: string, size: number) => void {
-  const histogram = new Histogram({
-    name: "stampede_batch_size",
-    help: "Claims carried by one database transaction, Redis script or Kafka produce request.",
-    labelNames: ["kind"],
-    buckets: BATCH_BUCKETS,
-    registers: [registry],
-  });
-  return (kind, size) => histogram.observe({ kind }, size);
 }
 
 export function outcomeOf(answer: Result<Claimed, ClaimCouponRefusal>): ClaimOutcome {

@@ -9,6 +9,7 @@ import { pino } from "pino";
 import { buildApp } from "../../src/app.ts";
 import { devIdentity } from "../../src/identity.ts";
 import { makeMetrics } from "../../src/metrics.ts";
+import type { Metrics } from "../../src/metrics.ts";
 
 export const ADMIN_TOKEN = "a-token-for-tests-only";
 export const OPERATOR = { authorization: `Bearer ${ADMIN_TOKEN}` };
@@ -16,6 +17,7 @@ export const OPERATOR = { authorization: `Bearer ${ADMIN_TOKEN}` };
 export type TestApp = {
   readonly app: FastifyInstance;
   readonly sale: MemorySale;
+  readonly metrics: Metrics;
   /** The log lines written so far. */
   readonly lines: string[];
   readonly clock: { nowMs: number };
@@ -33,6 +35,7 @@ export async function openApp(
     nowMs: () => clock.nowMs,
     drawCode: () => codeFromRandom(randomBytes(26)),
   });
+  const metrics = makeMetrics();
   let draining = false;
   const app = await buildApp(
     {
@@ -41,7 +44,7 @@ export async function openApp(
       feed: sale.feed,
       findMechanism: sale.findMechanism,
       identity: devIdentity(ADMIN_TOKEN),
-      metrics: makeMetrics([]),
+      metrics,
       engines: () => ({ postgres: "up", redis: "up", kafka: "off" }),
       isReady: () => true,
       isDraining: () => draining,
@@ -55,7 +58,7 @@ export async function openApp(
   const drain = (): void => {
     draining = true;
   };
-  return { app, sale, lines, clock, drain };
+  return { app, sale, metrics, lines, clock, drain };
 }
 
 /** Makes an event by the operator's own route. */

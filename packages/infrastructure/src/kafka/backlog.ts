@@ -16,6 +16,8 @@ export type Backlog = {
   decided(eventId: EventId, mark: number): void;
   /** Undecided records of one log. */
   waiting(eventId: EventId): number;
+  /** Undecided records of each log that has any. */
+  waitingByEvent(): ReadonlyMap<EventId, number>;
   facts(nowMs: number): { readonly lag: number; readonly oldestUndecidedMs: number };
   clear(): void;
 };
@@ -44,6 +46,8 @@ export function backlog(): Backlog {
       const entry = entries.get(eventId);
       return entry === undefined ? 0 : entry.end - entry.mark;
     },
+    waitingByEvent: () =>
+      new Map([...entries].map(([eventId, { end, mark }]) => [eventId, end - mark])),
     facts(nowMs) {
       let lag = 0;
       let oldestUndecidedMs = 0;

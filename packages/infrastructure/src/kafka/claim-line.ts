@@ -15,6 +15,8 @@ export type ClaimLine = {
   append(userId: UserId): Promise<number>;
   /** Nothing waits and nothing is on its way. */
   isIdle(): boolean;
+  /** The taken share of this line, 0 to 1; at 1 the next claim is turned away. */
+  saturation(): number;
 };
 
 /** Claims of one event that wait in this process; one more is turned away. */
@@ -98,6 +100,7 @@ export function claimLine(options: {
       });
     },
     isIdle: () => !sending && waiting.length === 0,
+    saturation: () => waiting.length / WAITING_MAX,
   };
 }
 

@@ -10,6 +10,12 @@ import { brokenTopic } from "./topics.ts";
 /** Lines that are kept, each with its producer id; beyond them idle ones are forgotten. */
 const LINES_MAX = 2_000;
 
+export type ClaimLines = {
+  of(eventId: EventId, queue: QueueFacts): ClaimLine;
+  /** The taken share of the fullest line, 0 to 1. */
+  saturation(): number;
+};
+
 /**
  * One line per event, opened when its first claim comes. A line halts its event when the topic is not
  * the event's own any more, or when the log gives an offset that it must have given before (K6, K7).
@@ -19,7 +25,7 @@ export function claimLines(options: {
   readonly directory: EventDirectory;
   readonly drawCode: () => string;
   readonly halts: Halts;
-}): (eventId: EventId, queue: QueueFacts) => ClaimLine {
+}): ClaimLines {
   const { kafka, directory, drawCode, halts } = options;
   const lines = new Map<EventId, { readonly topicId: string; readonly line: ClaimLine }>();
 
@@ -48,14 +54,21 @@ export function claimLines(options: {
     return claimLine({ eventId, writer, drawCode, watchBatch });
   };
 
-  return (eventId, queue) => {
-    const existing = lines.get(eventId);
-    if (existing?.topicId === queue.topicId) return existing.line;
-    if (lines.size >= LINES_MAX) {
-      for (const [id, { line }] of lines) if (line.isIdle()) lines.delete(id);
-    }
-    const line = open(eventId, queue);
-    lines.set(eventId, { topicId: queue.topicId, line });
-    return line;
+  return {
+    of(eventId, queue) {
+      const existing = lines.get(eventId);
+      if (existing?.topicId === queue.topicId) return existing.line;
+      if (lines.size >= LINES_MAX) {
+        for (const [id, { line }] of lines) if (line.isIdle()) lines.delete(id);
+      }
+      const line = open(eventId, queue);
+      lines.set(eventId, { topicId: queue.topicId, line });
+      return line;
+    },
+    saturation() {
+      let fullest = 0;
+      for (const { line } of lines.values()) fullest = Math.max(fullest, line.saturation());
+      return fullest;
+    },
   };
 }

@@ -10,7 +10,7 @@
 // Deliberately not done: reading ahead while a transaction runs (a batch of 2,000 takes about as long
 // to read as to decide, and the door is never waiting for it).
 import { setTimeout as sleep } from "node:timers/promises";
-import { publishBatch } from "../telemetry.ts";
+import { publishBatch, publishRecovery } from "../telemetry.ts";
 import type { EventId } from "@stampede/domain";
 import { EngineFault } from "@stampede/domain";
 import type { EventDirectory } from "../postgres/event-directory.ts";
@@ -23,16 +23,6 @@ import type { Kafka } from "./open.ts";
 import { paceLimiter } from "./pace.ts";
 import type { PaceLimiter } from "./pace.ts";
 
-export type DecidedBatch = {
-  readonly eventId: EventId;
-  readonly records: number;
-  readonly issued: number;
-  readonly rejected: number;
-  /** The mark after it. */
-  readonly nextOffset: number;
-  readonly durationMs: number;
-};
-
 export type LogDeciderOptions = {
   readonly kafka: Kafka;
   readonly postgres: Postgres;
@@ -41,7 +31,8 @@ export type LogDeciderOptions = {
   /** Whether to wait for new records although none came for a while. */
   readonly expectsMore: (eventId: EventId) => boolean;
   readonly onError: (error: unknown) => void;
-  readonly onBatch: (batch: DecidedBatch) => void;
+  /** So many records were decided and committed; `nextOffset` is the mark after them. */
+  readonly onDecided: (count: number, nextOffset: number) => void;
   /** Where the log ends, and since when its first undecided record waits (epoch milliseconds). */
   readonly onReading: (
     eventId: EventId,
@@ -66,14 +57,18 @@ export async function decideLog(
   eventId: EventId,
   signal: AbortSignal,
 ): Promise<void> {
+  let failed = false;
   while (!signal.aborted) {
     try {
       const taken = await takeOver(options.postgres, eventId);
       if (taken === null) return;
+      if (failed) publishRecovery("queue-resume");
+      failed = false;
       await decideFrom(options, taken, signal);
       return;
     } catch (error) {
       // Every fault leads back to what is committed; a bug is told, and must not end the decider.
+      failed = true;
       const fault = error instanceof EngineFault;
       if (!fault) options.onError(error);
       await pause(fault ? AFTER_FAULT_MS : AFTER_BUG_MS, signal);
@@ -201,7 +196,7 @@ async function decideNext(
     const outcome = await decideBatch(options.postgres, at, batch, { limiter, openingAwaited });
     if (outcome.kind === "decided") {
       limiter.note(outcome.count, startedAtMs, performance.now());
-      return noteDecided(options, at, batch, outcome, performance.now() - startedAtMs);
+      return noteDecided(options, at, outcome);
     }
     if (outcome.kind === "stale" || signal.aborted) return "stale";
     openingAwaited ||= outcome.until === "opening";
@@ -212,19 +207,15 @@ async function decideNext(
 function noteDecided(
   options: LogDeciderOptions,
   at: TakenOver,
-  batch: readonly QueueEntry[],
   { event, count, added }: BatchOutcome & { readonly kind: "decided" },
-  durationMs: number,
 ): TakenOver {
-  const { eventId, topic, topicId } = at;
+  const { topic, topicId } = at;
   const nextOffset = at.nextOffset + count;
   const lastWinningTicket = added.at(-1)?.ticket ?? at.lastWinningTicket;
   const queue = { topic, topicId, nextOffset, lastWinningTicket, halted: null };
   options.directory.noteCommitted({ event, queue, generation: null }, added);
-  const rejected = batch.slice(0, count).filter((entry) => "rejected" in entry).length;
-  const issued = added.length;
   publishBatch("kafka-decide", count);
-  options.onBatch({ eventId, records: count, issued, rejected, nextOffset, durationMs });
+  options.onDecided(count, nextOffset);
   return { ...at, nextOffset, lastWinningTicket };
 }
 

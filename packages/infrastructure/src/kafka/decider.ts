@@ -13,10 +13,10 @@ import type { EventDirectory } from "../postgres/event-directory.ts";
 import { leadership } from "../postgres/leadership.ts";
 import type { Leadership } from "../postgres/leadership.ts";
 import type { Postgres } from "../postgres/open.ts";
+import { publishRecovery } from "../telemetry.ts";
 import { backlog } from "./backlog.ts";
 import type { Backlog } from "./backlog.ts";
 import { decideLog } from "./decide-log.ts";
-import type { DecidedBatch } from "./decide-log.ts";
 import { queueHalts } from "./halts.ts";
 import type { Halts } from "./halts.ts";
 import type { Kafka } from "./open.ts";
@@ -30,7 +30,6 @@ export type DeciderOptions = {
   readonly onHalt: (eventId: EventId, reason: string) => void;
   /** What nothing foresees; the decider goes on. */
   readonly onError: (error: unknown) => void;
-  readonly onBatch?: (batch: DecidedBatch) => void;
 };
 
 /** What the decider can tell of itself; zeros in a process that does not lead. */
@@ -40,7 +39,11 @@ export type DeciderFacts = {
   readonly active: number;
   /** Undecided records of all logs. */
   readonly lag: number;
-  /** How long the oldest undecided record has waited. An alarm on it notices a decider that died. */
+  /**
+   * How long the oldest undecided record has waited: from the broker's time of appending it to now by
+   * the database's clock, so wrong by as much as those two machines disagree (a wrong clock of ours
+   * changes nothing), and never negative. An alarm on it notices a decider that died.
+   */
   readonly oldestUndecidedMs: number;
   /** Records decided and events halted since this process started. */
   readonly decided: number;
@@ -70,6 +73,7 @@ export class Decider {
       duty: "decider",
       lead: async (signal) => this.#lead(signal),
       onError: options.onError,
+      onTakeover: () => publishRecovery("decider-takeover"),
     });
   }
 
@@ -77,10 +81,15 @@ export class Decider {
     return {
       leading: this.#leadership.isLeader(),
       active: this.#active.size,
-      ...this.#backlog.facts(Date.now()),
+      ...this.#backlog.facts(this.#options.postgres.clock.nowMs()),
       decided: this.#decided,
       halted: this.#halts.count(),
     };
+  }
+
+  /** Undecided records of each log that has any; null where another process leads and knows. */
+  waiting(): ReadonlyMap<EventId, number> | null {
+    return this.#leadership.isLeader() ? this.#backlog.waitingByEvent() : null;
   }
 
   /** Stops after the transactions that run now. */
@@ -100,7 +109,7 @@ export class Decider {
       postgres,
       halt: (eventId, reason) => this.#halts.halt(eventId, reason),
       onLook: (eventId, look) => {
-        this.#backlog.look(eventId, look, Date.now());
+        this.#backlog.look(eventId, look, postgres.clock.nowMs());
         if (look.end > look.mark) this.#start(eventId, signal, "must");
       },
     });
@@ -165,7 +174,7 @@ export class Decider {
   }
 
   async #decide(eventId: EventId, signal: AbortSignal): Promise<void> {
-    const { kafka, postgres, directory, onError, onBatch } = this.#options;
+    const { kafka, postgres, directory, onError } = this.#options;
     await decideLog(
       {
         kafka,
@@ -175,10 +184,9 @@ export class Decider {
         halt: (id, reason) => this.#halts.halt(id, reason),
         expectsMore: (id) => this.#expected.has(id),
         onReading: (id, reading) => this.#backlog.read(id, reading),
-        onBatch: (batch) => {
-          this.#decided += batch.records;
-          this.#backlog.decided(eventId, batch.nextOffset);
-          onBatch?.(batch);
+        onDecided: (count, nextOffset) => {
+          this.#decided += count;
+          this.#backlog.decided(eventId, nextOffset);
         },
       },
       eventId,

@@ -20,13 +20,16 @@ import type {
 } from "../postgres/event-directory.ts";
 import type { Postgres } from "../postgres/open.ts";
 import { claimLines } from "./claim-lines.ts";
+import { estimateErrors } from "./estimate-errors.ts";
 import { queueHalts } from "./halts.ts";
 import type { Halts } from "./halts.ts";
 import type { Kafka } from "./open.ts";
 import { patientDirectory } from "./patient-directory.ts";
 
 export type KafkaQueueIssuer = CouponIssuer & {
-  /** Ends its timer; what is on its way to the log is still answered. Close it before Kafka. */
+  /** The taken share of the fullest line of claims, 0 to 1; at 1 the next claim is turned away. */
+  saturation(): number;
+  /** Ends its timers; what is on its way to the log is still answered. Close it before Kafka. */
   close(): void;
   [Symbol.dispose](): void;
 };
@@ -47,7 +50,8 @@ export function kafkaQueueIssuer(options: KafkaQueueOptions): KafkaQueueIssuer {
   const { kafka, postgres, directory } = options;
   const halts = queueHalts(postgres, options.onHalt);
   const patient = patientDirectory(postgres, directory);
-  const lineOf = claimLines({ ...options, halts });
+  const lines = claimLines({ ...options, halts });
+  const errors = estimateErrors(directory);
   const ticketOf = ticketFactory(directory);
 
   const issuer: KafkaQueueIssuer = {
@@ -70,8 +74,10 @@ export function kafkaQueueIssuer(options: KafkaQueueOptions): KafkaQueueIssuer {
       const refusal = doorRefusal(judged, postgres.clock.nowMs());
       if (refusal !== null) return { kind: "refused", refusal };
       refuseUnserved({ eventId, queue, halts, kafka });
-      const ticket = await lineOf(eventId, queue).append(userId);
-      return { kind: "queued", ticket: ticketOf(directory.peek(eventId) ?? known, ticket) };
+      const offset = await lines.of(eventId, queue).append(userId);
+      const ticket = ticketOf(directory.peek(eventId) ?? known, offset);
+      errors.told(ticket);
+      return { kind: "queued", ticket };
     },
 
     async status(eventId, userId, ticket): Promise<ClaimStatus> {
@@ -96,7 +102,11 @@ export function kafkaQueueIssuer(options: KafkaQueueOptions): KafkaQueueIssuer {
       if (!kafka.isUp() || halts.reason(eventId) !== null) return false;
       return (directory.peek(eventId)?.queue?.halted ?? null) === null;
     },
-    close: () => halts.close(),
+    saturation: () => lines.saturation(),
+    close() {
+      errors.close();
+      halts.close();
+    },
     [Symbol.dispose]: () => issuer.close(),
   };
   return issuer;

@@ -5,6 +5,8 @@ import type { RecordsBatch } from "@platformatic/kafka";
 import { fetchV13, FetchIsolationLevels } from "@platformatic/kafka";
 import type { Cluster } from "./cluster.ts";
 import { isStale } from "./cluster.ts";
+import { publishRoundTrip } from "../telemetry.ts";
+import type { RoundTrip } from "../telemetry.ts";
 import { brokerErrorIds, kafkaFault } from "./faults.ts";
 
 export type LogRecord = {
@@ -43,6 +45,7 @@ type FetchResponse = Awaited<ReturnType<typeof fetchV13.api.async>>;
 /** No fetch session: each request says all. */
 const NO_SESSION = { id: 0, epoch: -1 };
 const IS_CONTROL = 32;
+const FETCH: RoundTrip = { engine: "kafka", operation: "fetch" };
 
 /** A reader has a connection of its own, since a long poll holds up whatever comes after it. */
 export function logReader(
@@ -61,6 +64,7 @@ export function logReader(
         lastFetchedEpoch: -1,
         partitionMaxBytes: BYTES_MAX,
       };
+      const askedAtMs = performance.now();
       try {
         const response = await fetchV13.api.async(
           connection,
@@ -74,7 +78,10 @@ export function logReader(
           [],
           "",
         );
-        return readingOf(response, offset);
+        const reading = readingOf(response, offset);
+        // A poll that nothing came of took as long as it was told to.
+        if (reading.records.length > 0) publishRoundTrip(FETCH, askedAtMs);
+        return reading;
       } catch (error) {
         cluster.forget(log.topic);
         const ids = brokerErrorIds(error);
@@ -93,7 +100,10 @@ function isTopicUnknown(ids: readonly string[]): boolean {
   );
 }
 
-function readingOf(response: FetchResponse, offset: number): LogReading {
+function readingOf(
+  response: FetchResponse,
+  offset: number,
+): LogReading & { readonly kind: "read" } {
   const partition = response.responses[0]?.partitions[0];
   if (partition === undefined) throw new Error("the broker answered without the partition asked");
   const batches = partition.records ?? [];

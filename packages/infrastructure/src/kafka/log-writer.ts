@@ -15,6 +15,8 @@ import { initProducerIdV4, produceV9, Writer } from "@platformatic/kafka";
 import type { Connection, ConnectionPool } from "@platformatic/kafka";
 import type { Cluster, TopicFacts } from "./cluster.ts";
 import { appendFailure, kafkaFault } from "./faults.ts";
+import { timed } from "../telemetry.ts";
+import type { RoundTrip } from "../telemetry.ts";
 import type { RecordBatch } from "./record-batch.ts";
 import { sealBatch } from "./record-batch.ts";
 
@@ -33,6 +35,7 @@ const REPLICAS_MS_MAX = 3_000;
 const DELIVERY_MS_MAX = 4_000;
 const RETRY_MS = 100;
 const ACKS_ALL = -1;
+const PRODUCE: RoundTrip = { engine: "kafka", operation: "produce" };
 
 type Session = { readonly producerId: bigint; readonly producerEpoch: number; sequence: number };
 
@@ -66,7 +69,9 @@ export function logWriter(
       return { kind: "refused", error, again: !(error instanceof TopicUnusable) };
     }
     try {
-      const baseOffset = await produce(connection, topic, sending, batch);
+      const baseOffset = await timed(PRODUCE, async () =>
+        produce(connection, topic, sending, batch),
+      );
       sending.sequence += batch.count;
       return { kind: "appended", baseOffset };
     } catch (error) {

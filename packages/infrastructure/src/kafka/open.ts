@@ -1,5 +1,7 @@
 import { EngineFault } from "@stampede/domain";
 import type { Broker } from "@platformatic/kafka";
+import { timed } from "../telemetry.ts";
+import type { RoundTrip } from "../telemetry.ts";
 import { kafkaCluster } from "./cluster.ts";
 import type { TopicFacts } from "./cluster.ts";
 import { logReader } from "./log-reader.ts";
@@ -31,6 +33,7 @@ const PROBE_EVERY_MS = 2_000;
 const PRODUCE_MS_MAX = 4_000;
 /** Events share these connections: one whose replicas lag holds up a quarter of the others. */
 const PRODUCE_POOLS = 4;
+const METADATA: RoundTrip = { engine: "kafka", operation: "metadata" };
 
 /**
  * Opens Kafka at `brokers` ("host:port,host:port"). A cluster that does not answer is no failure
@@ -48,7 +51,7 @@ export async function openKafka(options: { readonly brokers: string }): Promise<
 
   const probeOnce = async (): Promise<void> => {
     try {
-      await cluster.refresh();
+      await timed(METADATA, async () => cluster.refresh());
       up = !closed;
     } catch (error) {
       // Being away is an answer too: `isUp` tells it.

@@ -157,9 +157,12 @@ export class EventDirectory {
     };
   }
 
-  /** All events in use lately. */
-  known(): readonly KnownEvent[] {
-    return [...this.#entries.values()].map((entry) => entry.known);
+  /** The events in use within the last ten minutes, the latest first, at most `eventsMax`. */
+  known(eventsMax: number): readonly KnownEvent[] {
+    return [...this.#entries.values()]
+      .sort((one, other) => other.usedAtMs - one.usedAtMs)
+      .slice(0, eventsMax)
+      .map((entry) => entry.known);
   }
 
   close(): void {

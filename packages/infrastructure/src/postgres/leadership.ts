@@ -28,10 +28,16 @@ export function leadership(
     readonly duty: string;
     readonly lead: (signal: AbortSignal) => Promise<void>;
     readonly onError: (error: unknown) => void;
+    /**
+     * Called at an election that followed upon another leader: one that was seen here to hold the
+     * duty, or an earlier term of our own. A duty that nobody held is begun and not taken over.
+     */
+    readonly onTakeover?: () => void;
   },
 ): Leadership {
   const closed = new AbortController();
   let leading = false;
+  let predecessor = false;
 
   const term = async (): Promise<void> => {
     const session = await postgres.openSession({ idle_session_timeout: `${SILENT_MS_MAX}ms` });
@@ -42,10 +48,13 @@ export function leadership(
     closed.signal.addEventListener("abort", stop, { once: true });
     try {
       while (!ended.signal.aborted && !(await tryLock(session, options.duty))) {
+        predecessor = true;
         await pause(SPEAK_EVERY_MS, ended.signal);
       }
       if (ended.signal.aborted) return;
       leading = true;
+      if (predecessor) options.onTakeover?.();
+      predecessor = true;
       const speaking = keepSpeaking(session, ended);
       try {
         await options.lead(ended.signal);

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { EngineFault } from "@stampede/domain";
 import pg from "pg";
+import { timed } from "../telemetry.ts";
+import type { RoundTrip } from "../telemetry.ts";
 import { databaseClock } from "./database-clock.ts";
 import type { DatabaseClock } from "./database-clock.ts";
 import { waitingLine } from "./waiting-line.ts";
@@ -50,6 +52,9 @@ const LOCK_MS_MAX = 4_000;
 const IDLE_IN_TRANSACTION_MS_MAX = 4_000;
 const ATTEMPTS_MAX = 3;
 
+const QUERY: RoundTrip = { engine: "postgres", operation: "query" };
+const TRANSACTION: RoundTrip = { engine: "postgres", operation: "transaction" };
+
 /** Opens a pool and checks that this database keeps what it acknowledges. */
 export async function openPostgres(options: PostgresOptions): Promise<Postgres> {
   const pool = makePool(options);
@@ -76,11 +81,14 @@ export async function openPostgres(options: PostgresOptions): Promise<Postgres> 
     return rows[0]?.ms ?? Number.NaN;
   });
   const postgres: Postgres = {
-    query: async (text, values) => withConnection(async (client) => runOn(client, text, values)),
+    query: async (text, values) =>
+      withConnection(async (client) => timed(QUERY, async () => runOn(client, text, values))),
     async transaction(run) {
       for (let attempt = 1; ; attempt += 1) {
         try {
-          return await withConnection(async (client) => runTransaction(client, run));
+          return await withConnection(async (client) =>
+            timed(TRANSACTION, async () => runTransaction(client, run)),
+          );
         } catch (error) {
           if (attempt === ATTEMPTS_MAX || !isRetryable(error)) throw error;
           await sleep(attempt * 5);

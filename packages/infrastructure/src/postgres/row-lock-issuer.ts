@@ -1,5 +1,6 @@
 import type { CouponIssuer } from "@stampede/domain";
 import { doorRefusal, EngineFault, invariant } from "@stampede/domain";
+import { publishRowLockWait } from "../telemetry.ts";
 import { issueBatch, lockEvent, readUnderLock } from "./coupon-issues.ts";
 import type { Lookup } from "./event-directory.ts";
 import type { EventDirectory } from "./event-directory.ts";
@@ -20,7 +21,9 @@ export function rowLockIssuer(options: {
   return {
     claim: async (eventId, userId) =>
       postgres.transaction(async (sql) => {
+        const askedAtMs = performance.now();
         const event = await lockEvent(sql, eventId);
+        publishRowLockWait(performance.now() - askedAtMs);
         if (event === null) {
           throw new EngineFault("postgres", "not-applied", `the row of event ${eventId} is gone`);
         }

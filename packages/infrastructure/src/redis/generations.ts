@@ -30,23 +30,12 @@ import { EngineFault } from "@stampede/domain";
 import { lockEvent } from "../postgres/coupon-issues.ts";
 import { readEvents } from "../postgres/directory-rows.ts";
 import type { EventReading } from "../postgres/directory-rows.ts";
+import { publishRecovery, publishRepair } from "../telemetry.ts";
 import type { Redis, RedisSession } from "./open.ts";
 import { findPending, winnerPages, writePending } from "./roll-forward.ts";
 import type { EventState } from "./scripts.ts";
 import { openedBy, readState, rebuildStep } from "./scripts.ts";
 import type { RowWriting } from "./write-batch.ts";
-
-/** What had to be repaired since this process started. */
-export type Repairs = {
-  /** Reservations without a row that were written by somebody else than who made them. */
-  rowsWritten: number;
-  /** Rows without a reservation that Redis was told of. */
-  merged: number;
-  /** Latches set by the reconciler. */
-  latched: number;
-  /** Generations opened by rebuilding from the rows. */
-  rebuilt: number;
-};
 
 export type GenerationsOptions = RowWriting & { readonly redis: Redis };
 
@@ -57,7 +46,6 @@ const ATTEMPTS_MAX = 100;
 
 /** See the top of this file. One per process, shared by claims, preparation and reconciler. */
 export class Generations {
-  readonly repairs: Repairs = { rowsWritten: 0, merged: 0, latched: 0, rebuilt: 0 };
   readonly #options: GenerationsOptions;
   readonly #opening = new Map<EventId, Promise<void>>();
   readonly #latching = new Map<EventId, Promise<boolean>>();
@@ -110,7 +98,7 @@ export class Generations {
         return;
       }
       if (progress.isMoving(reading, state)) await sleep(LOOK_EVERY_MS);
-      else if (await this.#reopen(session, reading, state)) this.repairs.rebuilt += 1;
+      else if (await this.#reopen(session, reading, state)) publishRecovery("redis-rebuild");
     }
     throw new EngineFault("redis", "not-applied", `${eventId} is still being rebuilt in Redis`);
   }
@@ -122,7 +110,7 @@ export class Generations {
   ): Promise<boolean> {
     if (generation !== null && open?.startsWith(`${generation}:`) === true) {
       const pending = await findPending(session, this.#options.postgres, event.id);
-      this.repairs.rowsWritten += await writePending(this.#options, event.id, [...pending]);
+      publishRepair("rows-written", await writePending(this.#options, event.id, [...pending]));
     }
     const next = newGeneration();
     if (!(await this.#replace(event.id, { generation, next }))) return false;

@@ -14,6 +14,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { EngineFault } from "@stampede/domain";
 import { createClient } from "redis";
 import { UnsafeEngine } from "../postgres/settings.ts";
+import { timed } from "../telemetry.ts";
+import type { RoundTrip } from "../telemetry.ts";
 import { isScriptMissing, redisAway, redisFault } from "./faults.ts";
 import type { Script } from "./scripts.ts";
 import { refuseUnsafeServer, serverFacts } from "./settings.ts";
@@ -49,6 +51,8 @@ const PING_EVERY_MS = 1_000;
 const RETRY_MS_MIN = 50;
 /** Below a second, so that claims succeed within two after Redis is back (L3). */
 const RETRY_MS_MAX = 500;
+
+const PING: RoundTrip = { engine: "redis", operation: "ping" };
 
 type Client = ReturnType<typeof makeClient>;
 
@@ -183,8 +187,11 @@ function sessionOf(client: Client, end: () => void): Omit<RedisSession, "runId">
   return {
     send,
     async run(script, keys, args) {
+      const roundTrip: RoundTrip = { engine: "redis", operation: script.name };
       const evaluate = async (): Promise<unknown> =>
-        send("EVALSHA", script.sha1, String(keys.length), ...keys, ...args);
+        timed(roundTrip, async () =>
+          send("EVALSHA", script.sha1, String(keys.length), ...keys, ...args),
+        );
       try {
         return await evaluate();
       } catch (error) {
@@ -206,7 +213,8 @@ async function keepAsking(
   while (!over.signal.aborted) {
     await pause(PING_EVERY_MS, over.signal);
     // A ping that fails has ended the connection, which is all that there is to do about it.
-    if (!over.signal.aborted) await session.send("PING").catch(() => undefined);
+    if (over.signal.aborted) return;
+    await timed(PING, async () => session.send("PING")).catch(() => undefined);
   }
 }
 

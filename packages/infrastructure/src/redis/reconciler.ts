@@ -21,6 +21,7 @@ import { readEvents } from "../postgres/directory-rows.ts";
 import type { EventReading } from "../postgres/directory-rows.ts";
 import { leadership } from "../postgres/leadership.ts";
 import type { Leadership } from "../postgres/leadership.ts";
+import { publishRecovery, publishRepair } from "../telemetry.ts";
 import type { Generations } from "./generations.ts";
 import type { Redis, RedisSession } from "./open.ts";
 import { findPending, mergeWinners, writePending } from "./roll-forward.ts";
@@ -35,6 +36,8 @@ const FULL_PASS_EVERY_MS = 30_000;
 const COMPARE_WITHIN_MS = 1_000;
 /** Comparing may take a fifth of the time: a million persons need seconds. */
 const REST_PER_COMPARING = 4;
+/** The difference of an event that was compared this long ago is told no more. */
+const DRIFT_TOLD_MS = 600_000;
 
 export type ReconcilerOptions = RowWriting & {
   readonly redis: Redis;
@@ -48,11 +51,13 @@ type Memory = {
   /** The state in which both sides were equal. */
   equal: string;
   pending: ReadonlySet<UserId>;
+  /** Persons on one side only, when last compared; null before that. */
+  drift: number | null;
   comparedMs: number;
   restUntilMs: number;
 };
 
-/** See the top of this file. Its repairs are counted in `generations.repairs`. */
+/** See the top of this file. It publishes its repairs as facts. */
 export class Reconciler {
   readonly #options: ReconcilerOptions;
   readonly #leadership: Leadership;
@@ -68,11 +73,28 @@ export class Reconciler {
       duty: "reconciler",
       lead: async (signal) => this.#lead(signal),
       onError: options.onError,
+      onTakeover: () => publishRecovery("reconciler-takeover"),
     });
   }
 
   isLeader(): boolean {
     return this.#leadership.isLeader();
+  }
+
+  /**
+   * For events compared lately, the persons who were on one side only (in Redis without a row, or
+   * the other way round) when the sides were last compared: at most `eventsMax`, the greatest
+   * differences first. While people claim, reservations under way are among them. Empty where
+   * another process leads.
+   */
+  drift(eventsMax: number): ReadonlyMap<EventId, number> {
+    if (!this.isLeader()) return new Map();
+    const sinceMs = performance.now() - DRIFT_TOLD_MS;
+    const told: [EventId, number][] = [];
+    for (const [eventId, { drift, comparedMs }] of this.#memories) {
+      if (drift !== null && (drift > 0 || comparedMs >= sinceMs)) told.push([eventId, drift]);
+    }
+    return new Map(told.sort(([, one], [, other]) => other - one).slice(0, eventsMax));
   }
 
   async close(): Promise<void> {
@@ -113,8 +135,9 @@ export class Reconciler {
       if (!(await this.#isFinished(session, reading, state))) followed.push(reading.event.id);
     }
     this.#followed = followed;
-    for (const id of this.#memories.keys()) {
-      if (full && !followed.includes(id)) this.#memories.delete(id);
+    for (const [id, { comparedMs }] of this.#memories) {
+      const isOld = comparedMs < nowMs - DRIFT_TOLD_MS;
+      if (full && isOld && !followed.includes(id)) this.#memories.delete(id);
     }
     if (full) [this.#runId, this.#fullPassMs] = [session.runId, nowMs];
   }
@@ -167,19 +190,28 @@ export class Reconciler {
       return false;
     }
     if (event.issued === event.limit) {
-      if (state.latched) return true;
-      if (await generations.latch(event.id)) generations.repairs.latched += 1;
-      return false;
+      const latched = state.latched || (await generations.latch(event.id));
+      if (latched && !state.latched) publishRepair("latched", 1);
+      if (latched) this.#noteLatched(event.id);
+      return state.latched;
     }
     await this.#compare(session, { event, opened, held: state.held });
     return false;
+  }
+
+  /** With the latch, Redis has exactly the persons of the rows. */
+  #noteLatched(eventId: EventId): void {
+    const memory = this.#memories.get(eventId);
+    if (memory?.drift === 0) return;
+    const nowMs = performance.now();
+    this.#memories.set(eventId, { ...newMemory(nowMs), drift: 0, comparedMs: nowMs });
   }
 
   async #compare(
     session: RedisSession,
     sides: { readonly event: CouponEvent; readonly opened: string; readonly held: number },
   ): Promise<void> {
-    const { postgres, generations } = this.#options;
+    const { postgres } = this.#options;
     const { event, opened, held } = sides;
     const nowMs = performance.now();
     const now = `${opened} ${event.issued} ${held}`;
@@ -196,13 +228,15 @@ export class Reconciler {
     memory.comparedMs = nowMs;
     memory.restUntilMs = nowMs + (performance.now() - nowMs) * REST_PER_COMPARING;
     if (exact && !missing && pending.size === 0) memory.equal = now;
+    memory.drift = pending.size;
     if (missing) {
-      const to = { eventId: event.id, opened };
-      generations.repairs.merged += await mergeWinners(session, postgres, to);
+      const merged = await mergeWinners(session, postgres, { eventId: event.id, opened });
+      memory.drift += merged;
+      publishRepair("merged", merged);
     }
     const abandoned = [...pending].filter((userId) => memory.pending.has(userId));
     memory.pending = pending;
-    generations.repairs.rowsWritten += await writePending(this.#options, event.id, abandoned);
+    publishRepair("rows-written", await writePending(this.#options, event.id, abandoned));
   }
 }
 
@@ -212,6 +246,7 @@ function newMemory(nowMs: number): Memory {
     seen: "",
     equal: "",
     pending: new Set(),
+    drift: null,
     comparedMs: nowMs - COMPARE_WITHIN_MS,
     restUntilMs: nowMs,
   };

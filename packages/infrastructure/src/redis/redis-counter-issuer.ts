@@ -22,6 +22,8 @@ export type RedisCounterOptions = {
 export type RedisCounterIssuer = CouponIssuer & {
   /** Claims that are not answered yet. */
   inFlight(): number;
+  /** The taken share of its line of claims, 0 to 1; at 1 the next claim is turned away. */
+  saturation(): number;
   /** Takes no more claims and waits, for a bounded time, until those taken are answered. */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -85,6 +87,7 @@ export function redisCounterIssuer(options: RedisCounterOptions): RedisCounterIs
     },
     available: () => !closing && redis.isUp() && postgres.isUp(),
     inFlight: () => inFlight,
+    saturation: () => inFlight / IN_FLIGHT_MAX,
     async close() {
       closing = true;
       const untilMs = performance.now() + DRAIN_MS_MAX;

@@ -5,12 +5,16 @@ import type { EventId, UserId } from "@stampede/domain";
 import { invariant } from "@stampede/domain";
 import type { RedisSession } from "./open.ts";
 
-export type Script = { readonly source: string; readonly sha1: string };
+export type Script = {
+  readonly name: "claim" | "merge" | "rebuild";
+  readonly source: string;
+  readonly sha1: string;
+};
 
 /** Each header is the script's contract. */
-export const claimScript = readScript("claim.lua");
-export const mergeScript = readScript("merge.lua");
-export const rebuildScript = readScript("rebuild.lua");
+export const claimScript = readScript("claim");
+export const mergeScript = readScript("merge");
+export const rebuildScript = readScript("rebuild");
 
 /** What Redis keeps of an event: without expiry, in one hash tag, hence on one node of a cluster. */
 export type EventKeys = {
@@ -134,7 +138,7 @@ function isScriptAnswer(answer: unknown): answer is ScriptAnswer {
   return typeof answer === "number" || answer === "sold-out" || answer === "wait";
 }
 
-function readScript(name: string): Script {
-  const source = readFileSync(join(import.meta.dirname, name), "utf8");
-  return { source, sha1: createHash("sha1").update(source).digest("hex") };
+function readScript(name: Script["name"]): Script {
+  const source = readFileSync(join(import.meta.dirname, `${name}.lua`), "utf8");
+  return { name, source, sha1: createHash("sha1").update(source).digest("hex") };
 }

@@ -6,7 +6,6 @@ import type { CouponIssue, EventId, EventStore } from "@stampede/domain";
 import type { OpenEvent } from "@stampede/domain/contracts";
 import { drawCode } from "../../src/codes.ts";
 import { Decider } from "../../src/kafka/decider.ts";
-import type { DecidedBatch } from "../../src/kafka/decide-log.ts";
 import { kafkaQueueIssuer } from "../../src/kafka/kafka-queue-issuer.ts";
 import type { KafkaQueueIssuer } from "../../src/kafka/kafka-queue-issuer.ts";
 import { openKafka } from "../../src/kafka/open.ts";
@@ -28,7 +27,6 @@ export type Instance = {
   readonly directory: EventDirectory;
   readonly issuer: KafkaQueueIssuer;
   readonly halts: string[];
-  readonly batches: DecidedBatch[];
   /** Starts a decider in this instance; it is closed with the test. */
   readonly startDecider: () => Decider;
 };
@@ -51,7 +49,6 @@ export async function openQueueSale(t: TestContext): Promise<QueueSale> {
   const openParts = async (parts: Pick<Instance, "postgres" | "directory">): Promise<Instance> => {
     const kafka = closing.use(await openKafka({ brokers: testEngine("kafka") }));
     const halts: string[] = [];
-    const batches: DecidedBatch[] = [];
     const onHalt = (_: EventId, reason: string): number => halts.push(reason);
     const issuer = closing.use(kafkaQueueIssuer({ ...parts, kafka, drawCode, onHalt }));
     const startDecider = (): Decider =>
@@ -61,10 +58,9 @@ export async function openQueueSale(t: TestContext): Promise<QueueSale> {
           kafka,
           onHalt,
           onError: (error) => t.diagnostic(`decider: ${String(error)}`),
-          onBatch: (batch) => batches.push(batch),
         }),
       );
-    return { ...parts, kafka, issuer, halts, batches, startDecider };
+    return { ...parts, kafka, issuer, halts, startDecider };
   };
   const first = await openParts({ postgres, directory });
   const store = postgresEventStore(postgres, {

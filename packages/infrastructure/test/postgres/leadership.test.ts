@@ -12,7 +12,7 @@ import type { Leadership } from "../../src/postgres/leadership.ts";
 import { createTestDatabase, openSecondInstance } from "../support/database.ts";
 import { missing, testEngine } from "../support/engines.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
-import { openClient, until } from "./support.ts";
+import { openClient, until, untilRefusedLead } from "./support.ts";
 
 const DUTY = "a test's duty";
 /** A leader that stopped speaking is ended after 3 s; the others try every second. */
@@ -20,8 +20,8 @@ const TAKEOVER_MS_MAX = 6_500;
 
 type Candidate = {
   readonly leadership: Leadership;
-  /** Terms begun and ended so far. */
-  readonly terms: { begun: number; ended: number };
+  /** Terms begun and ended so far, and those that followed upon another leader. */
+  readonly terms: { begun: number; ended: number; takenOver: number };
 };
 
 async function openCandidate(
@@ -30,7 +30,7 @@ async function openCandidate(
   onTerm: () => void = () => undefined,
 ): Promise<Candidate> {
   const { postgres } = await openSecondInstance(t, url);
-  const terms = { begun: 0, ended: 0 };
+  const terms = { begun: 0, ended: 0, takenOver: 0 };
   const candidate = leadership(postgres, {
     duty: DUTY,
     lead: async (signal) => {
@@ -42,6 +42,9 @@ async function openCandidate(
       terms.ended += 1;
     },
     onError: () => undefined,
+    onTakeover: () => {
+      terms.takenOver += 1;
+    },
   });
   t.after(async () => candidate.close());
   return { leadership: candidate, terms };
@@ -92,10 +95,24 @@ describe("leadership", { skip: missing("postgres") }, () => {
       1,
     );
     await first.leadership.close();
-    assert.deepEqual(first.terms, { begun: 1, ended: 1 });
+    assert.deepEqual(first.terms, { begun: 1, ended: 1, takenOver: 0 });
     await until(() => leadersOf(candidates).length === 1, "the next one leads", TAKEOVER_MS_MAX);
     assert.notEqual(leadersOf(candidates)[0], first);
     assert.equal(first.terms.begun, 1);
+  });
+
+  // Red when the first leader of all counts as one that took over, or a successor does not.
+  test("is a takeover for the next one, and none for the first", async (t) => {
+    const url = await createTestDatabase(t);
+    const observer = await openClient(t, url);
+    const first = await openCandidate(t, url);
+    await until(() => first.leadership.isLeader(), "the first one leads");
+    const next = await openCandidate(t, url);
+    await untilRefusedLead(observer);
+    await first.leadership.close();
+    await until(() => next.leadership.isLeader(), "the next one leads", TAKEOVER_MS_MAX);
+    assert.equal(first.terms.takenOver, 0);
+    assert.equal(next.terms.takenOver, 1);
   });
 
   // Red when neither the session's end nor a failed word on it ends the term.
@@ -104,12 +121,16 @@ describe("leadership", { skip: missing("postgres") }, () => {
     const observer = await openClient(t, url);
     const candidates = await Promise.all([1, 2].map(async () => openCandidate(t, url)));
     await until(() => leadersOf(candidates).length === 1, "somebody leads");
+    await untilRefusedLead(observer);
     const [first] = leadersOf(candidates);
     const { rows } = await observer.query<{ pid: number }>(holdsLock);
     assert.equal(rows.length, 1);
     await observer.query("SELECT pg_terminate_backend($1)", [rows[0]!.pid]);
     await until(() => first!.terms.ended === 1, "the old leader stops", TAKEOVER_MS_MAX);
     await until(() => leadersOf(candidates).length === 1, "somebody leads again", TAKEOVER_MS_MAX);
+    // Whoever it is: the other one, or the same one that had lost it.
+    const takeovers = candidates.reduce((sum, { terms }) => sum + terms.takenOver, 0);
+    assert.equal(takeovers, 1);
   });
 
   // A8. Red when `idle_session_timeout` is not set: the lock of a leader that is paused, or cut off

@@ -10,6 +10,7 @@ import { rowLockIssuer } from "../../src/postgres/row-lock-issuer.ts";
 import type { OpenEvent } from "@stampede/domain/contracts";
 import { createTestDatabase, openSecondInstance } from "../support/database.ts";
 import { missing, testEngine } from "../support/engines.ts";
+import { hearFacts } from "../support/facts.ts";
 import { createTestEvent, person } from "../support/sale.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
 import type { TcpProxy } from "../support/tcp-proxy.ts";
@@ -51,7 +52,31 @@ async function blockedCount({ observer }: Opened, query: RegExp): Promise<number
   return (await blockedSessions(observer)).filter((session) => query.test(session.query)).length;
 }
 
+/** Longer than a claim on an idle row takes, shorter than the lock's deadline. */
+const HELD_MS = 300;
+
 describe("v1", { skip: missing("postgres") }, () => {
+  // Red when the wait is measured from after the lock, or over the whole transaction's line.
+  test("publishes how long a claim waited for the row's lock that somebody held", async (t) => {
+    const facts = hearFacts(t);
+    const opened = await open(t, { limit: 5 });
+    const { issuer, eventId, other, observer } = opened;
+    await issuer.claim(eventId, person(1));
+    await holdEventRow(opened);
+    const claim = issuer.claim(eventId, person(2));
+    await until(async () => (await blockedSessions(observer)).length === 1, "the claim waits");
+    const heldFromMs = performance.now();
+    await until(() => performance.now() - heldFromMs > HELD_MS, "it has waited");
+    await other.query("COMMIT");
+    assert.equal((await claim).kind, "issued");
+    const [free, held] = facts.rowLockWaits.map(({ durationMs }) => durationMs);
+    assert.equal(facts.rowLockWaits.length, 2);
+    assert.ok(held! >= HELD_MS, `waited ${held} ms`);
+    assert.ok(free! < HELD_MS, `waited ${free} ms for a lock that nobody held`);
+    const transactions = facts.roundTrips.filter((fact) => fact.operation === "transaction");
+    assert.ok(transactions.some(({ durationMs }) => durationMs >= held!));
+  });
+
   // P3. Red when the failing ROLLBACK of a session that is gone is told as "unknown" (`runTransaction`).
   test("lets the next go on when the session that holds the lock is ended", async (t) => {
     const opened = await open(t, { limit: 5 });

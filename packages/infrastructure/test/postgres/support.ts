@@ -91,6 +91,19 @@ export async function readStored(client: pg.Client, eventId: EventId): Promise<S
   return rows[0]!;
 }
 
+/** Waits until a candidate for leadership was told that another one has the lock. */
+export async function untilRefusedLead(observer: pg.Client): Promise<void> {
+  await until(async () => {
+    const { rows } = await observer.query(
+      `SELECT 1 FROM pg_stat_activity a
+        WHERE datname = current_database() AND pid <> pg_backend_pid() AND state = 'idle'
+          AND query LIKE '%pg_try_advisory_lock%'
+          AND NOT EXISTS (SELECT 1 FROM pg_locks l WHERE l.pid = a.pid AND locktype = 'advisory')`,
+    );
+    return rows.length > 0;
+  }, "a candidate is refused");
+}
+
 /** The fault that a promise rejects with; fails where it does not. */
 export async function faultOf(promise: Promise<unknown>): Promise<EngineFault> {
   const outcome = await promise.then(

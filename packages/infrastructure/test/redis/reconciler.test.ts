@@ -7,7 +7,9 @@ import type { EventId, UserId } from "@stampede/domain";
 import { drawCode } from "../../src/codes.ts";
 import { keysOf, openedBy, readState } from "../../src/redis/scripts.ts";
 import { writeBatch } from "../../src/redis/write-batch.ts";
+import { openClient, untilRefusedLead } from "../postgres/support.ts";
 import { missing, testEngine } from "../support/engines.ts";
+import { hearFacts } from "../support/facts.ts";
 import { createTestEvent, person } from "../support/sale.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
 import { startOwnRedis } from "./own-redis.ts";
@@ -29,6 +31,7 @@ const WITHIN_MS = 2_000;
 describe("the reconciler of v2", { skip: missing("postgres", "redis") }, () => {
   // Red without `writePending`, or when it waits for a third look (A4, B11).
   test("writes the rows of a process that died after reserving, within 2 s", async (t) => {
+    const facts = hearFacts(t);
     const { counter, eventId } = await openSale(t, { limit: 3 });
     await untilCompared(counter, eventId);
     await abandonReservation(counter, eventId, [person(1), person(2)]);
@@ -41,7 +44,7 @@ describe("the reconciler of v2", { skip: missing("postgres", "redis") }, () => {
     const answers = await Promise.all(losers);
     assert.deepEqual(answers.map((answer) => answer.kind).sort(), ["issued", "refused"]);
     assert.equal((await counter.issuer.claim(eventId, person(1))).kind, "replayed");
-    assert.equal(counter.generations.repairs.rowsWritten, 2);
+    assert.equal(facts.repaired("rows-written"), 2);
   });
 
   // Red when a reservation is written at first sight.
@@ -57,6 +60,7 @@ describe("the reconciler of v2", { skip: missing("postgres", "redis") }, () => {
 
   // Red without `mergeWinners` (A5), or when equal counts are trusted.
   test("merges rows that Redis does not know, also where a count hides them", async (t) => {
+    const facts = hearFacts(t);
     const { counter, eventId } = await openSale(t, { limit: 5 });
     await counter.issuer.claim(eventId, person(1));
     await untilCompared(counter, eventId);
@@ -65,12 +69,42 @@ describe("the reconciler of v2", { skip: missing("postgres", "redis") }, () => {
     await writeBatch({ ...counter, drawCode }, eventId, [person(3)]);
     assert.equal((await stateOf(counter, eventId)).held, 2);
     await until(async () => isEqual(counter, eventId, 3), 2 * WITHIN_MS);
-    assert.equal(counter.generations.repairs.merged, 1);
-    assert.equal(counter.generations.repairs.rowsWritten, 1);
+    assert.equal(facts.repaired("merged"), 1);
+    assert.equal(facts.repaired("rows-written"), 1);
+  });
+
+  // Red when only one side is counted, or the difference outlives its repair.
+  test("tells how many persons were on one side only, and 0 after the repair", async (t) => {
+    const counter = await openRedisCounter(t);
+    const eventId = await createTestEvent(counter.store, "redis-counter", { limit: 9 });
+    await abandonReservation(counter, eventId, [person(1), person(2)]);
+    await writeBatch({ ...counter, drawCode }, eventId, [person(3)]);
+    const reconciler = startReconciler(t, counter);
+    const drifts: (number | undefined)[] = [];
+    await until(() => {
+      const drift = reconciler.drift(10).get(eventId);
+      if (drift !== drifts.at(-1)) drifts.push(drift);
+      return drift === 0;
+    });
+    assert.equal(Math.max(...drifts.map((drift) => drift ?? 0)), 3);
+    assert.deepEqual(reconciler.drift(0), new Map());
+    await counter.issuer.claim(eventId, person(4));
+    await reconciler.close();
+    assert.deepEqual(reconciler.drift(10), new Map());
+  });
+
+  test("tells 0 of an event that was sold out before anybody compared it", async (t) => {
+    const counter = await openRedisCounter(t);
+    const eventId = await createTestEvent(counter.store, "redis-counter", { limit: 1 });
+    await counter.issuer.claim(eventId, person(1));
+    const reconciler = startReconciler(t, counter);
+    await until(() => reconciler.drift(10).get(eventId) === 0);
+    assert.equal((await stateOf(counter, eventId)).latched, true);
   });
 
   // Red when a missing latch is not looked for, or set from Redis's count (B15).
   test("sets a latch that is missing, only once all rows are committed", async (t) => {
+    const facts = hearFacts(t);
     const { counter, eventId } = await openSale(t, { limit: 2 });
     await counter.issuer.claim(eventId, person(1));
     await untilCompared(counter, eventId);
@@ -79,7 +113,7 @@ describe("the reconciler of v2", { skip: missing("postgres", "redis") }, () => {
     await until(async () => (await stateOf(counter, eventId)).latched, 2 * WITHIN_MS);
     assert.equal((await rowsOf(counter.store, eventId)).length, 2);
     assert.deepEqual((await personsOf(counter, eventId)).sort(), [person(1), person(2)]);
-    assert.equal(counter.generations.repairs.latched, 1);
+    assert.equal(facts.repaired("latched"), 1);
   });
 
   // Red when a reservation that the guard refused stays beside the latch (B14).
@@ -110,19 +144,23 @@ describe("the reconciler of v2", { skip: missing("postgres", "redis") }, () => {
 
   // Red when leadership is not asked for.
   test("works in one process at a time, and in another one after it", async (t) => {
+    const facts = hearFacts(t);
     const first = await openRedisCounter(t);
     const second = await openSecondRedisCounter(t, first);
     const eventId = await createTestEvent(first.store, "redis-counter", { limit: 5 });
     const one = startReconciler(t, first);
     await until(() => one.isLeader());
     const other = startReconciler(t, second);
+    await untilRefusedLead(await openClient(t, first.databaseUrl));
     await abandonReservation(first, eventId, [person(1)]);
     await until(async () => (await rowsOf(first.store, eventId)).length === 1);
     assert.equal(other.isLeader(), false);
+    assert.equal(facts.recovered("reconciler-takeover"), 0);
     await one.close();
     await abandonReservation(first, eventId, [person(2)]);
     await until(async () => (await rowsOf(first.store, eventId)).length === 2);
-    assert.equal(second.generations.repairs.rowsWritten, 1);
+    assert.equal(facts.repaired("rows-written"), 2);
+    assert.equal(facts.recovered("reconciler-takeover"), 1);
   });
 });
 

@@ -1,0 +1,81 @@
+// How good the waits are that people are told with their tickets: for a sample of tickets, when the
+// mark has passed one, the difference is published as a fact.
+//
+// The sample is thin on purpose. Nothing is kept for a claim that is not part of it, and of a long
+// line the more distant places are taken more rarely: about 64 * (1 + ln(length / 64)) of them.
+import type { EventId, Ticket } from "@stampede/domain";
+import type { EventDirectory } from "../postgres/event-directory.ts";
+import { publishEstimateError } from "../telemetry.ts";
+
+export type EstimateErrors = {
+  /** A ticket that a person was just given. */
+  told(ticket: Ticket): void;
+  close(): void;
+};
+
+type Sample = { readonly ticket: number; readonly toldAtMs: number; readonly estimateMs: number };
+
+type Samples = {
+  readonly open: Sample[];
+  /** The last ticket that was taken into the sample. */
+  last: number;
+};
+
+const AHEAD_PER_STEP = 64;
+/** Open samples of one event, and events that have any. */
+const OPEN_MAX = 400;
+const EVENTS_MAX = 100;
+/** A mark is known here within a quarter of a second; looking more often would tell little more. */
+const LOOK_EVERY_MS = 50;
+/** Whoever still waits after this long is not measured: the sample must end some time. */
+const KEPT_MS = 3_600_000;
+
+export function estimateErrors(directory: Pick<EventDirectory, "peek">): EstimateErrors {
+  const events = new Map<EventId, Samples>();
+  let timer: NodeJS.Timeout | null = null;
+  let closed = false;
+
+  const stop = (): void => {
+    if (timer !== null) clearInterval(timer);
+    timer = null;
+  };
+  const look = (): void => {
+    const nowMs = performance.now();
+    for (const [eventId, { open }] of events) {
+      const queue = directory.peek(eventId)?.queue ?? null;
+      const over = queue === null || queue.halted !== null;
+      const mark = queue?.nextOffset ?? 0;
+      while (open[0] !== undefined && open[0].ticket < mark) {
+        const { toldAtMs, estimateMs } = open[0];
+        publishEstimateError(Math.abs(nowMs - toldAtMs - estimateMs));
+        open.shift();
+      }
+      while (open[0] !== undefined && nowMs - open[0].toldAtMs > KEPT_MS) open.shift();
+      // The next ticket makes it anew; forgetting `last` lets at most one more in.
+      if (over || open.length === 0) events.delete(eventId);
+    }
+    if (events.size === 0) stop();
+  };
+
+  return {
+    told({ eventId, ticket, ahead, estimate }) {
+      if (estimate === null || closed) return;
+      let samples = events.get(eventId);
+      if (samples === undefined) {
+        if (events.size >= EVENTS_MAX) return;
+        samples = { open: [], last: Number.NEGATIVE_INFINITY };
+        events.set(eventId, samples);
+      }
+      if (ticket - samples.last < 1 + Math.floor(ahead / AHEAD_PER_STEP)) return;
+      if (samples.open.length >= OPEN_MAX) return;
+      samples.last = ticket;
+      const estimateMs = estimate.seconds * 1_000;
+      samples.open.push({ ticket, toldAtMs: performance.now(), estimateMs });
+      if (timer === null) timer = setInterval(look, LOOK_EVERY_MS).unref();
+    },
+    close() {
+      closed = true;
+      stop();
+    },
+  };
+}
