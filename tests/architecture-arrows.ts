@@ -1,7 +1,7 @@
 // Who may import whom.
 //
 //   web --HTTP--> api --> domain <-- infrastructure        domain --> nothing
-//                 api/src/main.ts --> infrastructure       lab's verdict --> nothing of ours
+//                 api/src/main.ts --> infrastructure       lab/referee --> nothing of ours
 import {
   codeOf,
   hiddenImportsOf,
@@ -69,8 +69,8 @@ const zones: readonly Zone[] = [
     because: "routes are tested on the memory adapters",
   },
   {
-    holds: /^lab\/crowd\/verdict[^/]*\.ts$/,
-    may: [],
+    holds: /^lab\/referee\//,
+    may: [node],
     because: "a referee that shares code with what it judges shares its mistakes",
   },
   {
@@ -85,9 +85,14 @@ const zones: readonly Zone[] = [
       npm,
       domainForTests,
       /^@stampede\/infrastructure(?:\/embedded)?$/,
-      /^@stampede\/lab$/,
+      /^@stampede\/lab(?:\/compare|\/referee|\/report|\/jmeter)?$/,
     ],
     because: "whole-system tests know the service by HTTP",
+  },
+  {
+    holds: /^deploy\//,
+    may: [node, npm],
+    because: "what surrounds the service knows its metrics by name, and none of its code",
   },
   {
     holds: /^web\/public\//,
@@ -127,11 +132,15 @@ const homes: readonly { readonly holds: RegExp; readonly stays: RegExp }[] = [
   { holds: /^packages\/infrastructure\//, stays: /^packages\/infrastructure\// },
   { holds: /^packages\/api\/src\//, stays: /^packages\/api\/src\// },
   { holds: /^packages\/api\//, stays: /^packages\/api\// },
+  // The load side may use the referee, never the other way round.
+  { holds: /^lab\/referee\//, stays: /^lab\/referee\// },
   { holds: /^lab\//, stays: /^lab\// },
   { holds: /^tests\//, stays: /^tests\// },
-  { holds: /^web\/public\//, stays: /^web\/public\// },
+  // uPlot stands beside the page when it is served, from the package that serves it.
+  { holds: /^web\/public\//, stays: /^(?:web\/public|\/vendor\/uplot)\// },
   { holds: /^web\//, stays: /^web\// },
   { holds: /^scripts\//, stays: /^scripts\// },
+  { holds: /^deploy\//, stays: /^deploy\// },
 ];
 
 /** Paths that leave the package they stand in, or its source for its tests. */
@@ -174,14 +183,14 @@ export const refereeIsIndependent: Rule = (files) => {
       if (next !== undefined) reach(next);
     }
   };
-  files.filter(({ path }) => /^lab\/crowd\/verdict[^/]*\.ts$/.test(path)).forEach(reach);
+  files.filter(({ path }) => path.startsWith("lab/referee/")).forEach(reach);
   return [...reached.values()].flatMap((file) =>
     importsOf(file)
       .filter(
         (name) =>
           name.startsWith("@stampede/") || resolveRelative(file, name).startsWith("packages/"),
       )
-      .map((name) => `${file.path} is part of the verdict and imports ${name}`),
+      .map((name) => `${file.path} is part of the referee and imports ${name}`),
   );
 };
 

@@ -12,7 +12,7 @@ export type SourceFile = { readonly path: string; readonly text: string };
 export type Rule = (files: readonly SourceFile[]) => readonly string[];
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const folders = ["packages", "lab", "tests", "web", "scripts"];
+const folders = ["packages", "lab", "tests", "web", "scripts", "deploy"];
 
 /**
  * All code of the project, without what npm installed, and without the files of this very test: in

@@ -17,6 +17,12 @@ export type FactMetrics = {
 };
 
 /** Known beforehand, so that a series starts at 0 and its first increase is seen as one. */
+const BATCH_KINDS = ["redis-script", "redis-rows", "kafka-produce", "kafka-decide"];
+const OPERATIONS = {
+  postgres: ["query", "transaction"],
+  redis: ["claim", "merge", "rebuild", "ping"],
+  kafka: ["produce", "fetch", "metadata"],
+};
 const REPAIR_KINDS = ["rows-written", "merged", "latched"] as const;
 const RECOVERY_KINDS = [
   "decider-takeover",
@@ -73,6 +79,10 @@ export function factMetrics(registry: Registry, latencyBuckets: readonly number[
     labelNames: ["kind"],
     registers,
   });
+  for (const kind of BATCH_KINDS) batchSize.zero({ kind });
+  for (const [engine, operations] of Object.entries(OPERATIONS)) {
+    for (const operation of operations) roundTrips.zero({ engine, operation });
+  }
   for (const kind of REPAIR_KINDS) repairs.inc({ kind }, 0);
   for (const kind of RECOVERY_KINDS) recoveries.inc({ kind }, 0);
   return {

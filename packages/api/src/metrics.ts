@@ -1,4 +1,5 @@
 // What an operator asks of a running sale, in Prometheus' names and base units.
+import { MECHANISMS } from "@stampede/domain";
 import type { Claimed, ClaimCouponRefusal, Mechanism, Result } from "@stampede/domain";
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 import { factMetrics } from "./fact-metrics.ts";
@@ -38,6 +39,21 @@ const LATENCY_BUCKETS_SECONDS = [
   0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30,
 ];
 
+const OUTCOMES = [
+  "issued",
+  "replayed",
+  "queued",
+  "sold-out",
+  "not-open",
+  "closed",
+  "paused",
+  "wrong-mechanism",
+  "no-such-event",
+  "unavailable",
+  "outcome-unknown",
+  "error",
+] as const satisfies readonly ClaimOutcome[];
+
 export function makeMetrics(): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
@@ -54,7 +70,12 @@ export function makeMetrics(): Metrics {
     registers: [registry],
   });
   // Counted in plain numbers: finding a series by its labels costs more than adding one to it.
-  const counts = new Map<Mechanism, Map<ClaimOutcome, number>>();
+  // From the start: Prometheus cannot see the increase of a series that was not there before, and of a
+  // rush that is over within one scrape it would see nothing at all.
+  const counts = new Map<Mechanism, Map<ClaimOutcome, number>>(
+    MECHANISMS.map((mechanism) => [mechanism, new Map(OUTCOMES.map((outcome) => [outcome, 0]))]),
+  );
+  for (const mechanism of MECHANISMS) latency.zero({ mechanism });
   registerMeasure(registry, {
     name: "stampede_claims_total",
     help: "Claims answered, by mechanism and outcome.",
