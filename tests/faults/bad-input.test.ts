@@ -20,8 +20,8 @@ import {
   openSale,
   until,
   withDatabase,
-} from "./support.ts";
-import type { Sale } from "./support.ts";
+} from "./support/sale.ts";
+import type { Sale } from "./support/sale.ts";
 
 const ANSWER_MS_MAX = 5_000;
 const PATCHES = 20;

@@ -22,8 +22,8 @@ import {
   unsettled,
   until,
   verdict,
-} from "./support.ts";
-import type { Sale } from "./support.ts";
+} from "./support/sale.ts";
+import type { Sale } from "./support/sale.ts";
 
 const PEOPLE = 600;
 const LIMIT = 100;

@@ -22,8 +22,8 @@ import {
   until,
   verdict,
   withDatabase,
-} from "./support.ts";
-import type { Sale } from "./support.ts";
+} from "./support/sale.ts";
+import type { Sale } from "./support/sale.ts";
 
 const PEOPLE = 1_500;
 const LIMIT = 100;

@@ -15,7 +15,7 @@ import {
   tally,
   unsettled,
   verdict,
-} from "./support.ts";
+} from "./support/sale.ts";
 
 const CLAIMS = 50;
 

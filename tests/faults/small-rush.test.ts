@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { rush } from "@stampede/lab";
 import { startProgram } from "../support/program.ts";
-import { engineMissing, MECHANISMS } from "./support.ts";
+import { engineMissing, MECHANISMS } from "./support/sale.ts";
 
 const users = 1_000;
 

@@ -21,7 +21,7 @@ import {
   until,
   verdict,
   withDatabase,
-} from "./support.ts";
+} from "./support/sale.ts";
 
 const PEOPLE = 300;
 const LIMIT = 100;

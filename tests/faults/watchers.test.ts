@@ -20,8 +20,8 @@ import {
   unsettled,
   until,
   verdict,
-} from "./support.ts";
-import type { Sale } from "./support.ts";
+} from "./support/sale.ts";
+import type { Sale } from "./support/sale.ts";
 
 const WATCHERS = Number(process.env["WATCHERS"] ?? 500);
 const DEAF = 50;

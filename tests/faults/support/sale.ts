@@ -7,7 +7,7 @@ import { missing } from "@stampede/infrastructure/embedded";
 import { attemptOf, judge, openConnections, runCrowd } from "@stampede/lab";
 import type { Attempt, Connection, Mechanism, StoredSale, Target, Violation } from "@stampede/lab";
 import pg from "pg";
-import type { Program } from "../support/program.ts";
+import type { Program } from "../../support/program.ts";
 
 export const MECHANISMS: readonly Mechanism[] = ["row-lock", "redis-counter", "kafka-queue"];
 
