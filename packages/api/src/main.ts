@@ -8,6 +8,7 @@ import type { Logger } from "pino";
 import { buildApp } from "./app.ts";
 import { readConfig } from "./config.ts";
 import type { Config } from "./config.ts";
+import { startIdleCollection } from "./idle-collection.ts";
 import { devIdentity } from "./identity.ts";
 import { listenOverflowsMeasures } from "./listen-overflows.ts";
 import { announce, listen } from "./listening.ts";
@@ -60,6 +61,7 @@ async function serve(config: Config, log: Logger, stack: AsyncDisposableStack): 
   // Before anything works: what is repaired at the start must be counted too.
   const metrics = makeMetrics();
   stack.defer(infrastructure.listenToFacts(metrics.facts));
+  stack.defer(startIdleCollection());
   await infrastructure.migrate(config.databaseUrl, (line) => log.warn(line));
   const open = async (bounds: typeof POOL): Promise<Postgres> =>
     stack.use(await infrastructure.openPostgres({ url: config.databaseUrl, ...bounds }));
