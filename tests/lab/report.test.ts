@@ -53,6 +53,7 @@ function result(more: Partial<RushResult> = {}): RushResult {
     violations: [],
     unclean: [],
     attempts: [],
+    stored: { issued: 200, rows: [] },
     ...more,
   };
 }

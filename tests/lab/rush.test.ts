@@ -71,13 +71,14 @@ test("times the end of a queue and asks the winners and a sample of the others",
 
 describe("a rush on a service with a mistake", () => {
   const found: readonly (readonly [Bug, Mechanism, readonly string[]])[] = [
-    ["oversells", "row-lock", ["row-count"]],
-    ["undersells", "redis-counter", ["row-count", "sold-out-too-early"]],
-    ["tells issued without a row", "row-lock", ["issued-without-row"]],
-    ["tells another code", "redis-counter", ["issued-otherwise"]],
-    ["tells a winner sold out", "redis-counter", ["sold-out-with-row"]],
-    ["gives a person two rows", "row-lock", ["issued-otherwise", "two-rows"]],
-    ["passes a ticket over", "kafka-queue", ["guarantee-broken", "passed-over"]],
+    ["oversells", "row-lock", ["S1"]],
+    ["undersells", "redis-counter", ["L1", "S5"]],
+    ["tells issued without a row", "row-lock", ["S3"]],
+    ["answers 500", "row-lock", ["500"]],
+    ["tells another code", "redis-counter", ["S3"]],
+    ["tells a winner sold out", "redis-counter", ["S7"]],
+    ["gives a person two rows", "row-lock", ["S2"]],
+    ["passes a ticket over", "kafka-queue", ["S10", "S13", "S23"]],
   ];
   for (const [bug, mechanism, rules] of found) {
     test(`that ${bug} is void`, async (t) => {
@@ -86,7 +87,6 @@ describe("a rush on a service with a mistake", () => {
   }
 
   for (const [bug, text] of [
-    ["answers 500", "1 x claim: 500 /problems/internal"],
     ["hangs up", "1 x claim: reset"],
     ["stays silent", "1 x claim: timeout"],
   ] as const) {
@@ -102,7 +102,7 @@ describe("a rush on a service with a mistake", () => {
     const options = { mechanism: "kafka-queue", users: 5, deadlineMs: 300 } as const;
     const result = await rushed(t, options, "never decides");
     assert.equal(result.finalAfterMs, null);
-    assert.deepEqual(rulesOf(result), ["guarantee-broken", "row-count"]);
+    assert.deepEqual(rulesOf(result), ["L1", "L2", "S23"]);
     assert.ok(result.unclean.includes("the queue was not decided within 0.3 s"));
   });
 });

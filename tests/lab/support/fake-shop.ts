@@ -103,6 +103,10 @@ function claim(
   if (wrong && bug === "answers 500") return problem(response, 500, "internal");
   if (wrong && bug === "hangs up") return void response.destroy();
   if (wrong && bug === "stays silent") return;
+  const own = sale.rows.find(({ userId }) => userId === person);
+  if (own !== undefined) {
+    return send(response, 200, { eventId: sale.id, status: "issued", ...told(own) });
+  }
   if (sale.mechanism === "kafka-queue") {
     if (sale.rows.length >= sale.limit) return problem(response, 409, "sold-out");
     const ticket = sale.queue.push(person) - 1;
@@ -142,7 +146,10 @@ function decide(sale: Sale, bug: Bug | null): void {
   for (; sale.decided < sale.queue.length; sale.decided++) {
     if (bug === "passes a ticket over" && sale.decided === wrongClaim) continue;
     const person = sale.queue[sale.decided];
-    if (person !== undefined && sale.rows.length < sale.limit) issue(sale, person, sale.decided);
+    const first = sale.queue.indexOf(person ?? "") === sale.decided;
+    if (person !== undefined && first && sale.rows.length < sale.limit) {
+      issue(sale, person, sale.decided);
+    }
   }
   broadcast(sale);
 }
