@@ -22,7 +22,8 @@ type LedTopic = TopicFacts & { readonly leader: Broker };
 export type Cluster = {
   /** Asks any broker for the list of brokers; rejects with `EngineFault` when none answers. */
   refresh(): Promise<void>;
-  brokersCount(): number;
+  /** The most brokers that it ever had, as far as this process was told: named at the start, or seen. */
+  brokersMax(): number;
   /** Topics as the cluster has them now, by name; one that does not exist is missing. */
   describe(topics: readonly string[]): Promise<Map<string, TopicFacts>>;
   /** The topic as known since the last `forget`. Rejects "not-applied" where it has no leader. */
@@ -49,6 +50,7 @@ export function kafkaCluster(bootstrap: readonly Broker[]): Cluster {
   const pools = new Set<ConnectionPool>();
   const known = new Map<string, LedTopic>();
   let brokers = new Map<number, Broker>();
+  let brokersMax = bootstrap.length;
 
   const openPool = (requestMsMax: number): ConnectionPool => {
     const pool = new ConnectionPool("stampede", {
@@ -67,10 +69,11 @@ export function kafkaCluster(bootstrap: readonly Broker[]): Cluster {
     async refresh() {
       await cluster.describe([]);
     },
-    brokersCount: () => brokers.size,
+    brokersMax: () => brokersMax,
     async describe(topics) {
       const metadata = await askMetadata(await cluster.connectAny(), topics);
       brokers = new Map(metadata.brokers.map(({ nodeId, host, port }) => [nodeId, { host, port }]));
+      brokersMax = Math.max(brokersMax, brokers.size);
       return topicFactsOf(metadata, brokers);
     },
     async find(topic) {

@@ -55,8 +55,6 @@ export function logReader(
   const pool = cluster.openPool(REQUEST_MS_MAX);
   return {
     async read(offset, waitMs) {
-      const { leader } = await cluster.find(log.topic);
-      const connection = await cluster.connect(pool, leader);
       const partition = {
         partition: 0,
         currentLeaderEpoch: -1,
@@ -64,8 +62,12 @@ export function logReader(
         lastFetchedEpoch: -1,
         partitionMaxBytes: BYTES_MAX,
       };
-      const askedAtMs = performance.now();
       try {
+        const { leader } = await cluster.find(log.topic);
+        // Here too: right after a broker died the others still name it as the leader, and whoever
+        // remembers that would ask a dead one for ever.
+        const connection = await cluster.connect(pool, leader);
+        const askedAtMs = performance.now();
         const response = await fetchV13.api.async(
           connection,
           waitMs,

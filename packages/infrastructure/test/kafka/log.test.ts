@@ -161,6 +161,13 @@ describe("Kafka that is not there", () => {
     await assert.rejects(writer.append(batchOf(1)), isFault("not-applied"));
   });
 
+  test("in part makes no log with fewer copies than it would have in whole", async (t) => {
+    const kafka = await openKafka({ brokers: `${testEngine("kafka")},127.0.0.1:1,127.0.0.1:2` });
+    t.after(async () => kafka.close());
+    assert.equal(kafka.isUp(), true);
+    await assert.rejects(kafka.createLog("stampede.x.z"), isFault("not-applied"));
+  });
+
   test("is named by what an operator wrote", async () => {
     await assert.rejects(openKafka({ brokers: "" }), /names no Kafka broker; write host:port/);
   });
