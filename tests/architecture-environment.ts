@@ -16,12 +16,16 @@ export const environmentReaders: readonly { readonly path: RegExp; readonly beca
     because: "an engine is found on the PATH or by JAVA_HOME, and started with little else",
   },
   {
+    path: /^packages\/infrastructure\/src\/embedded\/demo\.ts$/,
+    because: "a program of its own in compose: it is handed the operator's token",
+  },
+  {
     path: /^packages\/infrastructure\/src\/embedded\/test-engine\.ts$/,
     because: "tells tests where the engines are that npm test has started",
   },
   {
-    path: /^lab\/crowd\/(?:rush|shop)\.ts$/,
-    because: "npm run rush is a program: it finds the shop's token, or starts a shop",
+    path: /^lab\/(?:crowd\/(?:rush|shop)|(?:compare|jmeter)\/main)\.ts$/,
+    because: "npm run rush, lab and jmeter are programs: they find a shop's token, or start a shop",
   },
   {
     path: /^(?:tests|packages\/[^/]+\/test)\//,

@@ -221,28 +221,29 @@ describe("inside the domain", () => {
   });
 });
 
-describe("the verdict", () => {
+describe("the referee", () => {
   test("fails where it, or anything that it reaches, imports the code that it judges", () => {
     const wrong = [
       'import type { CouponIssue } from "@stampede/domain";',
       'import "@stampede/infrastructure";',
       'import "../../packages/domain/src/index.ts";',
     ];
-    breaks(refereeIsIndependent, "lab/crowd/verdict.ts", ...wrong);
-    breaks(refereeIsIndependent, "lab/crowd/verdict-tickets.ts", ...wrong);
+    breaks(refereeIsIndependent, "lab/referee/judge.ts", ...wrong);
+    breaks(upwardImports, "lab/referee/judge.ts", ...wrong.slice(0, 2), 'import "pg";');
+    breaks(relativeEscapes, "lab/referee/judge.ts", wrong[2]!, 'import "../crowd/history.ts";');
     const through = [
-      file("lab/crowd/verdict.ts", 'import "./history.ts";'),
-      file("lab/crowd/history.ts", 'import "./names.ts";'),
-      file("lab/crowd/names.ts", 'import { parseUserId } from "@stampede/domain";'),
+      file("lab/referee/judge.ts", 'import "./run.ts";'),
+      file("lab/referee/run.ts", 'import "./names.ts";'),
+      file("lab/referee/names.ts", 'import { parseUserId } from "@stampede/domain";'),
     ];
     assert.deepEqual(refereeIsIndependent(through), [
-      "lab/crowd/names.ts is part of the verdict and imports @stampede/domain",
+      "lab/referee/names.ts is part of the referee and imports @stampede/domain",
     ]);
     keeps(refereeIsIndependent, "lab/crowd/shop.ts", 'import "@stampede/infrastructure/embedded";');
   });
 
   test("is independent in the project", () => {
-    assert.ok(project.some(({ path }) => path === "lab/crowd/verdict.ts"));
+    assert.ok(project.some(({ path }) => path === "lab/referee/judge.ts"));
     assert.deepEqual(refereeIsIndependent(project), []);
   });
 });

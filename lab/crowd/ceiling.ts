@@ -7,7 +7,11 @@ import { fileURLToPath } from "node:url";
 import fastify from "fastify";
 
 /** A running ceiling. */
-export type Ceiling = { readonly url: string; readonly close: () => Promise<void> };
+export type Ceiling = {
+  readonly url: string;
+  readonly pid: number | null;
+  readonly close: () => Promise<void>;
+};
 
 /** The one event that the empty handler knows. */
 export const ceilingEventId = "rush-ceiling-00000000";
@@ -16,9 +20,13 @@ export const ceilingEventId = "rush-ceiling-00000000";
 const listenBacklog = 4_096;
 const readyMsMax = 20_000;
 
-/** Starts the empty handler in its own process. */
-export async function startCeiling(): Promise<Ceiling> {
+/**
+ * Starts the empty handler in its own process. `nodeFlags` are those of the server that it is
+ * compared with: the same heap, or the difference would be the collector's.
+ */
+export async function startCeiling(nodeFlags: readonly string[] = []): Promise<Ceiling> {
   const child = fork(fileURLToPath(import.meta.url), ["serve"], {
+    execArgv: [...nodeFlags],
     stdio: ["ignore", "inherit", "inherit", "ipc"],
   });
   const close = async (): Promise<void> => {
@@ -31,7 +39,7 @@ export async function startCeiling(): Promise<Ceiling> {
     const signal = AbortSignal.timeout(readyMsMax);
     const [url]: unknown[] = await once(child, "message", { signal });
     if (typeof url !== "string") throw new Error("it did not tell its address");
-    return { url, close };
+    return { url, pid: child.pid ?? null, close };
   } catch (cause) {
     await close();
     throw new Error("The empty handler did not start; its output is above.", { cause });

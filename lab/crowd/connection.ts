@@ -18,8 +18,8 @@ export type Exchange = {
   /** When the answer was whole, or when it was clear that none would come. */
   readonly returnedMs: number;
   readonly answer: HttpAnswer | null;
-  /** Why there is no answer. */
-  readonly fault: "timeout" | "reset" | "unreadable" | null;
+  /** Why there is no answer; "unsent": the connection was gone before a byte was written. */
+  readonly fault: "timeout" | "reset" | "unreadable" | "unsent" | null;
 };
 
 type Pending = { readonly sentMs: number; readonly done: (exchange: Exchange) => void };
@@ -44,6 +44,7 @@ const retryPauseMs = 200;
 const connectMsMax = 5_000;
 /** A server cuts a connection that stays silent for 30 s, so the crowd must stand before that. */
 const openingMsMax = 25_000;
+const standMsPerThousand = 30;
 
 // All connections read into one buffer: the callback runs before the next read, and a buffer of its
 // own for every answer cost more than reading it.
@@ -94,7 +95,7 @@ export function openConnection(target: Target): Promise<Connection> {
         if (pending !== null) throw new Error("A connection carries one request at a time.");
         pending = { sentMs: performance.now(), done };
         if (socket.readyState === "open") socket.write(request);
-        else finish(null, "reset");
+        else finish(null, "unsent");
       },
       giveUp: () => {
         end(socket);
@@ -160,6 +161,8 @@ export async function openConnections(
       }
     }
     await accepted(target);
+    // A crowd stands before the doors open: what accepting it cost is no part of answering it.
+    await delay((count * standMsPerThousand) / 1_000);
     return opened;
   } catch (cause) {
     for (const connection of opened) connection.close();

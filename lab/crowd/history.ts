@@ -1,5 +1,3 @@
-import { closeSync, openSync, writeSync } from "node:fs";
-
 import type { Exchange } from "./connection.ts";
 
 /** How an event decides, and its path's version. */
@@ -10,6 +8,9 @@ export const mechanisms = {
 } as const;
 
 export type Mechanism = keyof typeof mechanisms;
+
+/** Who answers a claim: a mechanism, the empty handler, or somebody else's system. */
+export type Answerer = Mechanism | "ceiling" | "target";
 
 /** What an answer means to whoever got it. `none` comes from a status only and says nothing. */
 export const outcomes = [
@@ -30,7 +31,7 @@ export type Attempt = {
   readonly kind: "claim" | "status";
   readonly person: string;
   readonly eventId: string;
-  readonly mechanism: Mechanism | "ceiling";
+  readonly mechanism: Answerer;
   /** The how manyth claim of this person it is, from 1. */
   readonly attempt: number;
   /** The server's address. */
@@ -77,15 +78,23 @@ const nothingSaid = {
 export function attemptOf(asked: Asked, exchange: Exchange): Attempt {
   const { sentMs, returnedMs, answer, fault } = exchange;
   const times = { ...asked, sentMs, returnedMs, status: answer?.status ?? null };
-  if (answer === null) return { ...times, fault, ...nothingSaid, outcome: silence(asked.kind) };
+  if (answer === null) {
+    return { ...times, fault, ...nothingSaid, outcome: silence(asked.kind, fault) };
+  }
   const said = read(asked, answer.status, parsed(answer.body));
   if (said !== null) return { ...times, fault: null, ...said };
-  return { ...times, fault: "unreadable", ...nothingSaid, outcome: silence(asked.kind) };
+  const unreadable = "unreadable";
+  const outcome = silence(asked.kind, unreadable);
+  return { ...times, fault: unreadable, ...nothingSaid, outcome };
 }
 
-/** A claim without an answer may have been applied; a status without one says nothing. */
-function silence(kind: Attempt["kind"]): Outcome {
-  return kind === "claim" ? "unknown" : "none";
+/**
+ * A claim without an answer may have been applied, unless it never left; a status without one says
+ * nothing.
+ */
+function silence(kind: Attempt["kind"], fault: Exchange["fault"]): Outcome {
+  if (kind === "status") return "none";
+  return fault === "unsent" ? "refused" : "unknown";
 }
 
 function parsed(body: string): Record<string, unknown> {
@@ -152,19 +161,4 @@ function readProblem(
 
 function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && Number(value) >= 0;
-}
-
-/** A history as JSON lines; readable by its owner only, since codes are in it. */
-export function historyFile(path: string): {
-  readonly append: (run: string, attempts: readonly Attempt[]) => void;
-  readonly close: () => void;
-} {
-  const file = openSync(path, "w", 0o600);
-  return {
-    append: (run, attempts) => {
-      const lines = attempts.map((attempt) => `${JSON.stringify({ run, ...attempt })}\n`);
-      writeSync(file, lines.join(""));
-    },
-    close: () => closeSync(file),
-  };
 }

@@ -1,11 +1,12 @@
 export { readAnswer, type HttpAnswer } from "./answer.ts";
 export { openConnections, type Connection, type Target } from "./connection.ts";
-export { runCrowd, type Arrival, type CrowdPlan } from "./crowd.ts";
+export { runCrowd, runTrace, type Arrival, type CrowdPlan, type CrowdRun } from "./crowd.ts";
 export { attemptOf, type Asked, type Attempt, type Mechanism, type Outcome } from "./history.ts";
 export { parseOptions, type RushOptions } from "./options.ts";
 export { descriptorFault } from "./descriptors.ts";
 export { isRight, reportText, type Round } from "./report.ts";
-export { rush, runRush, type RushPlan, type RushResult, type Shop } from "./run-rush.ts";
-export { runningShop, startPrivateShop, type OpenShop } from "./shop.ts";
+export { rush, runRush, type RushPlan, type RushResult } from "./run-rush.ts";
+export { runSale, type Meter, type Sale, type SalePlan, type Shop } from "./run-sale.ts";
+export { runningShop, shopOf, startPrivateShop, type OpenShop } from "./shop.ts";
 export { figuresOf, median, percentile, uncleanOf, type Figures } from "./statistics.ts";
-export { judge, type StoredRow, type StoredSale, type Violation } from "./verdict.ts";
+export { judge, type Judge, type StoredRow, type StoredSale, type Violation } from "./verdict.ts";

@@ -48,6 +48,19 @@ export function residentMiB(pid: number): number | null {
   }
 }
 
+/** The flags that a Node process was started with; none where that cannot be learned. */
+export function nodeFlagsOf(pid: number | null): readonly string[] {
+  if (pid === null) return [];
+  try {
+    const [, ...words] = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+    const script = words.findIndex((word) => !word.startsWith("--"));
+    return words.slice(0, Math.max(0, script));
+  } catch {
+    // No /proc on this system, or another user's process.
+    return [];
+  }
+}
+
 function git(args: readonly string[]): string | null {
   const { status, stdout } = spawnSync("git", args, { cwd: import.meta.dirname, encoding: "utf8" });
   return status === 0 ? stdout.trim() : null;

@@ -8,7 +8,13 @@ export type EngineState = "up" | "down" | "off";
 /** Creates the event that one run is about. Its topic or key exists when this resolves. */
 export async function createEvent(
   shop: { readonly url: string; readonly adminToken: string },
-  event: { readonly id: string; readonly mechanism: Mechanism; readonly limit: number },
+  event: {
+    readonly id: string;
+    readonly mechanism: Mechanism;
+    readonly limit: number;
+    /** v3 only: tickets decided per second. */
+    readonly pace?: number;
+  },
 ): Promise<void> {
   const { version } = mechanisms[event.mechanism];
   const answer = await ask(`${shop.url}/events`, {

@@ -15,6 +15,8 @@ export type RushOptions = {
   readonly url: string | null;
   readonly json: string | null;
   readonly history: string | null;
+  /** Where Prometheus may look while it runs. */
+  readonly metricsPort: number | null;
   readonly help: boolean;
 };
 
@@ -33,7 +35,8 @@ and stops. All connections are opened first, then everybody claims at one instan
   --url URL         the server to rush; needs ADMIN_TOKEN and DATABASE_URL in the environment.
                     Default: what \`npm start\` runs in this folder, else a private program.
   --json FILE       write all figures as JSON
-  --history FILE    write every attempt as a JSON line
+  --history FILE    write every attempt and row as a JSON line, for npm run judge
+  --metrics-port P  serve GET /metrics on 127.0.0.1 meanwhile
   --help            this text
 
 Exit status: 0 all right; 1 a violation, an unclean run or a fault; 2 bad arguments; 130 Ctrl-C.`;
@@ -44,6 +47,7 @@ const bounds = {
   repeat: { default: 1, least: 1, most: 1_000 },
   streams: { default: 0, least: 0, most: 100_000 },
   deadline: { default: 60, least: 1, most: 3_600 },
+  "metrics-port": { default: 0, least: 1, most: 65_535 },
 } as const;
 
 const text = { type: "string" } as const;
@@ -53,13 +57,8 @@ export function parseOptions(args: readonly string[]): RushOptions | { readonly 
   const faults: string[] = [];
   const values = parsed(args, faults);
   const number = (name: keyof typeof bounds): number => {
-    const { default: byDefault, least, most } = bounds[name];
-    const value = values[name];
-    if (typeof value !== "string") return byDefault;
-    const count = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN;
-    if (count >= least && count <= most) return count;
-    faults.push(`--${name} is an integer from ${least} to ${most}, not "${value}".`);
-    return byDefault;
+    const value = integerOf(name, values[name], { ...bounds[name], faults });
+    return value ?? bounds[name].default;
   };
   const path = (name: string): string | null => {
     const value = values[name];
@@ -78,12 +77,13 @@ export function parseOptions(args: readonly string[]): RushOptions | { readonly 
     url: serverUrl(values["url"], faults),
     json: path("json"),
     history: path("history"),
+    metricsPort: values["metrics-port"] === undefined ? null : number("metrics-port"),
     help: values["help"] === true,
   };
   return faults.length > 0 ? { faults } : options;
 }
 
-const allMechanisms: readonly Mechanism[] = ["row-lock", "redis-counter", "kafka-queue"];
+export const allMechanisms: readonly Mechanism[] = ["row-lock", "redis-counter", "kafka-queue"];
 
 function parsed(args: readonly string[], faults: string[]): Record<string, unknown> {
   try {
@@ -99,6 +99,7 @@ function parsed(args: readonly string[], faults: string[]): Record<string, unkno
         url: text,
         json: text,
         history: text,
+        "metrics-port": text,
         help: { type: "boolean", short: "h" },
       },
     }).values;
@@ -109,7 +110,21 @@ function parsed(args: readonly string[], faults: string[]): Record<string, unkno
   }
 }
 
-function namedMechanisms(names: string, faults: string[]): Mechanism[] {
+/** Reads an option's number; null where it is left out or a fault. */
+export function integerOf(
+  name: string,
+  value: unknown,
+  { least, most, faults }: { least: number; most: number; faults: string[] },
+): number | null {
+  if (typeof value !== "string") return null;
+  const count = /^\d{1,10}$/.test(value) ? Number(value) : Number.NaN;
+  if (count >= least && count <= most) return count;
+  faults.push(`--${name} is an integer from ${least} to ${most}, not "${value}".`);
+  return null;
+}
+
+/** Reads "v1,kafka-queue"; every name that is none is a fault. */
+export function namedMechanisms(names: string, faults: string[]): Mechanism[] {
   const found = names.split(",").flatMap((name) => {
     const match = allMechanisms.find((m) => m === name || mechanisms[m].version === name);
     if (match === undefined) faults.push(`--mechanism knows v1, v2 and v3, not "${name}".`);
@@ -118,7 +133,8 @@ function namedMechanisms(names: string, faults: string[]): Mechanism[] {
   return [...new Set(found)];
 }
 
-function serverUrl(value: unknown, faults: string[]): string | null {
+/** A server's root as `--url` names it; null where it is left out or a fault. */
+export function serverUrl(value: unknown, faults: string[]): string | null {
   if (typeof value !== "string") return null;
   const url = URL.canParse(value) ? new URL(value) : null;
   if (url?.protocol === "http:" && url.pathname === "/" && url.search === "") return url.origin;

@@ -1,36 +1,47 @@
 // `npm run rush`: the same-instant crowd, its table and its verdict. See `usage` in options.ts.
 import { writeFileSync } from "node:fs";
 
+import { saveRun } from "../referee/index.ts";
+import { labMetrics, serveMetrics, type JudgedFigures } from "../metrics.ts";
 import { ceilingEventId, startCeiling, type Ceiling } from "./ceiling.ts";
 import { openConnections, targetOf } from "./connection.ts";
 import { runCrowd } from "./crowd.ts";
-import { descriptorFault, descriptorLimit } from "./descriptors.ts";
-import { historyFile, mechanisms, type Mechanism } from "./history.ts";
-import { describeMachine, machineText, residentMiB } from "./machine.ts";
-import { engineStates } from "./operator.ts";
+import type { Mechanism } from "./history.ts";
+import { describeMachine, machineText, nodeFlagsOf, residentMiB } from "./machine.ts";
 import { parseOptions, usage, type RushOptions } from "./options.ts";
 import { isRight, reportText, type Round } from "./report.ts";
-import { peopleAtOnce, runRush, type RushResult } from "./run-rush.ts";
-import { runningShop, shopAt, startPrivateShop, type OpenShop } from "./shop.ts";
+import { runRush, type RushResult } from "./run-rush.ts";
+import { peopleAtOnce } from "./run-sale.ts";
+import type { OpenShop } from "./shop.ts";
+import { availableMechanisms, openShop, requireDescriptors, say, toExitStatus } from "./start.ts";
 import { figuresOf, type Figures } from "./statistics.ts";
+import { runPartOf } from "./verdict.ts";
 
 type Crowd = Pick<RushOptions, "users" | "limit" | "streams" | "deadlineMs">;
 
-/** Progress goes to the error stream, so that the table alone can be redirected. */
-function say(text: string): void {
-  process.stderr.write(`${text}\n`);
-}
-
 async function main(options: RushOptions, cleanups: AsyncDisposableStack): Promise<boolean> {
-  checkDescriptors(options, null);
-  const shop = await openShop(options, cleanups);
-  checkDescriptors(options, shop.pid());
-  const chosen = await availableMechanisms(options, shop);
-  const ceiling = await startCeiling();
+  const connections = options.users + options.streams;
+  requireDescriptors(connections, null);
+  const metrics = labMetrics();
+  if (options.metricsPort !== null) {
+    const served = await serveMetrics(metrics, options.metricsPort);
+    cleanups.defer(served.close);
+    say(`metrics at ${served.url}`);
+  }
+  const shop = await openShop(options.url, process.env, cleanups);
+  requireDescriptors(connections, shop.pid());
+  const chosen = await availableMechanisms(shop, options);
+  const ceiling = await startCeiling(nodeFlagsOf(shop.pid()));
   cleanups.defer(ceiling.close);
-  const history = options.history === null ? null : historyFile(options.history);
+  const startedAt = new Date().toISOString();
+  const command = ["npm", "run", "rush", "--", ...process.argv.slice(2)].join(" ");
+  const history =
+    options.history === null ? null : saveRun(options.history, { startedAt, command });
   cleanups.defer(() => history?.close());
-  const keep = (result: RushResult): void => history?.append(result.eventId, result.attempts);
+  const keep = (result: RushResult): void => {
+    history?.add(runPartOf({ ...result, sale: result.stored }));
+    metrics.judged(judgedFigures(result));
+  };
 
   const warmUp = { ...options, streams: 0 };
   say(`rushing ${shop.origin}; warming up with ${warmUp.users} people each, not counted`);
@@ -65,9 +76,15 @@ async function main(options: RushOptions, cleanups: AsyncDisposableStack): Promi
   return right;
 }
 
-/** Attempts have a file of their own (--history): they are a hundred times the rest. */
-function withoutAttempts(key: string, value: unknown): unknown {
-  return key === "attempts" ? undefined : value;
+function judgedFigures({ mechanism, violations, unclean, figures }: RushResult): JudgedFigures {
+  const verdict = violations.length > 0 ? "wrong" : unclean.length > 0 ? "void" : "right";
+  const answersPerSecond = verdict === "right" ? figures.answersPerSecond : null;
+  return { mechanism, verdict, violations: violations.length, answersPerSecond };
+}
+
+/** Attempts and rows have a file of their own (--history): they are a hundred times the rest. */
+function withoutHistory(key: string, value: unknown): unknown {
+  return key === "attempts" || key === "stored" ? undefined : value;
 }
 
 function writeReport(options: RushOptions, report: Record<string, unknown>): void {
@@ -78,37 +95,7 @@ function writeReport(options: RushOptions, report: Record<string, unknown>): voi
     options,
     ...report,
   };
-  writeFileSync(options.json, `${JSON.stringify(whole, withoutAttempts, 2)}\n`);
-}
-
-function checkDescriptors({ users, streams }: RushOptions, serverPid: number | null): void {
-  const fault = descriptorFault(users + streams, [
-    { process: "this process", limit: descriptorLimit("self") },
-    ...(serverPid === null
-      ? []
-      : [{ process: `the server (pid ${serverPid})`, limit: descriptorLimit(serverPid) }]),
-  ]);
-  if (fault !== null) throw new Error(fault);
-}
-
-async function openShop(options: RushOptions, cleanups: AsyncDisposableStack): Promise<OpenShop> {
-  if (options.url !== null) return shopAt(options.url, process.env);
-  return (await runningShop()) ?? startPrivateShop(cleanups, say);
-}
-
-async function availableMechanisms(options: RushOptions, shop: OpenShop): Promise<Mechanism[]> {
-  const states = await engineStates(shop.url);
-  const missing = options.mechanisms.filter((mechanism) => states[mechanism] !== "up");
-  for (const mechanism of missing) {
-    const { engine, version } = mechanisms[mechanism];
-    const text = `${mechanism} (${version}) is left out: ${engine} is ${states[mechanism]} (${shop.url}/readyz)`;
-    // Off is how the server was started; down is a fault that a table must not hide.
-    if (options.named || states[mechanism] === "down") throw new Error(`${text}. Start it first.`);
-    process.stdout.write(`${text}\n`);
-  }
-  const rest = options.mechanisms.filter((mechanism) => !missing.includes(mechanism));
-  if (rest.length === 0) throw new Error("No mechanism is left to rush.");
-  return rest;
+  writeFileSync(options.json, `${JSON.stringify(whole, withoutHistory, 2)}\n`);
 }
 
 type RoundPlan = {
@@ -127,7 +114,7 @@ async function runRound(crowd: Crowd, plan: RoundPlan): Promise<Round> {
     const result = await runRush(shop, { ...crowd, mechanism }, tellStart());
     keep(result);
     // Ten thousand attempts each, held for many rounds, would slow down the crowds still to come.
-    results.push({ ...result, attempts: [] });
+    results.push({ ...result, attempts: [], stored: { ...result.stored, rows: [] } });
   }
   ceiling ??= await rushCeiling(crowd, plan.ceiling);
   const pid = shop.pid();
@@ -177,27 +164,7 @@ async function run(): Promise<number> {
     process.stdout.write(`${usage}\n`);
     return 0;
   }
-  const cleanups = new AsyncDisposableStack();
-  let interrupted = false;
-  const interrupt = (): void => {
-    if (interrupted) return;
-    interrupted = true;
-    say("interrupted; cleaning up ...");
-    void cleanups.disposeAsync().finally(() => process.exit(130));
-  };
-  process.on("SIGINT", interrupt);
-  process.on("SIGTERM", interrupt);
-  try {
-    return (await main(options, cleanups)) ? 0 : 1;
-  } catch (error) {
-    // While cleaning up, connections break under the rush: that is no news.
-    if (!interrupted)
-      say(`The rush failed: ${error instanceof Error ? error.message : String(error)}`);
-    return 1;
-  } finally {
-    if (interrupted) await new Promise(() => {});
-    await cleanups.disposeAsync();
-  }
+  return toExitStatus("rush", async (cleanups) => ((await main(options, cleanups)) ? 0 : 1));
 }
 
 process.exitCode = await run();

@@ -28,6 +28,8 @@ export async function settleQueue(
   plan: CrowdPlan,
   claims: readonly Attempt[],
   watchers: Watchers,
+  /** Called once when everyone's answer is final, or too late to be: asking comes after it. */
+  onDecided: () => Promise<void> = async () => {},
 ): Promise<Settlement> {
   const queued = claims.filter(({ ticket }) => ticket !== null);
   queued.sort((a, b) => Number(a.ticket) - Number(b.ticket));
@@ -36,10 +38,11 @@ export async function settleQueue(
   const lastAnswerMs = Math.max(...claims.map(({ returnedMs }) => returnedMs));
   await within(plan.deadlineMs, () => watchers.firstSeenMs(isFinal) !== null);
   const seenMs = watchers.firstSeenMs(isFinal);
+  await onDecided();
   // Where the end did not come, asking once tells how far it is; otherwise answers may lag a little.
   const patienceMs = seenMs === null ? 0 : finalMsMax;
   const people = peopleToAsk(claims, queued, watchers.newest());
-  const statuses = await askAll(plan, people, patienceMs);
+  const statuses = await askAll(plan, { people, patienceMs, firstId: claims.length });
   return { finalMs: seenMs === null ? null : Math.max(seenMs, lastAnswerMs), statuses };
 }
 
@@ -64,12 +67,17 @@ function peopleToAsk(
 
 async function askAll(
   plan: CrowdPlan,
-  people: readonly Attempt[],
-  patienceMs: number,
+  asking: {
+    readonly people: readonly Attempt[];
+    readonly patienceMs: number;
+    readonly firstId: number;
+  },
 ): Promise<Attempt[]> {
+  const { people, patienceMs, firstId } = asking;
   const statuses: Attempt[] = [];
   const waiting = [...people];
   const endMs = performance.now() + patienceMs;
+  let nextId = firstId;
   const open = plan.connections.filter((connection) => connection.isOpen());
   const asker = async (index: number): Promise<void> => {
     let connection = open[index] ?? (await openConnection(plan.target));
@@ -79,7 +87,7 @@ async function askAll(
         plan,
         connection,
         claim,
-        id: plan.arrivals.length + statuses.length,
+        id: nextId++,
       });
       statuses.push(status);
       // Still in line although the mark has passed: asked again, behind the others, up to the end.

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { isAlive } from "./operator.ts";
-import type { Shop } from "./run-rush.ts";
+import type { Shop } from "./run-sale.ts";
 import { readStoredSale } from "./stored-sale.ts";
 import { within } from "./watchers.ts";
 
@@ -14,6 +14,11 @@ import { within } from "./watchers.ts";
 export type OpenShop = Shop & {
   /** Null where it cannot be known; another one after a restart. */
   readonly pid: () => number | null;
+  /** The processes that are known: server, postgres, redis, kafka. */
+  readonly pids: () => Readonly<Record<string, number>>;
+  readonly databaseUrl: string;
+  /** Null where it is not known, or off. */
+  readonly redisUrl: string | null;
   readonly origin: string;
 };
 
@@ -39,7 +44,9 @@ export function shopAt(url: string, environment: NodeJS.ProcessEnv): OpenShop {
   if (!adminToken || !databaseUrl) {
     throw new Error(`--url needs ${missing.join(" and ")} in the environment.`);
   }
-  return shopOf({ url, adminToken, pid: () => null }, databaseUrl, `the server at ${url}`);
+  const redisUrl = environment["REDIS_URL"] || null;
+  const origin = `the server at ${url}`;
+  return shopOf({ url, adminToken, pids: () => ({}), databaseUrl, redisUrl, origin });
 }
 
 /** What `npm start` runs in this folder; null when nothing does. */
@@ -133,23 +140,37 @@ function enginePids(data: string): Record<string, number> {
   return Object.fromEntries(Object.entries(pids).filter(([, pid]) => Number(pid) > 0));
 }
 
+/** What answers claims, without the launcher: it sleeps while they run. */
+function shopPids(folder: string): Record<string, number> {
+  const { launcher: _, ...pids } = enginePids(folder);
+  return pids;
+}
+
 function readShop(folder: string, origin: string): OpenShop | null {
   const server = readJson(join(folder, "server.json"));
-  const databaseUrl = readJson(join(folder, "engines.json"))?.["databaseUrl"];
+  const { databaseUrl, redisUrl } = readJson(join(folder, "engines.json")) ?? {};
   const { url, adminToken, pid } = server ?? {};
   if (typeof url !== "string" || typeof adminToken !== "string") return null;
   if (typeof databaseUrl !== "string") return null;
   // The launcher notes the server's own process, also after it has restarted it.
-  const serverPid = (): number | null => enginePids(folder)["server"] ?? (Number(pid) || null);
-  return shopOf({ url: new URL(url).origin, adminToken, pid: serverPid }, databaseUrl, origin);
+  const noted = Number(pid) > 0 ? { server: Number(pid) } : {};
+  return shopOf({
+    url: new URL(url).origin,
+    adminToken,
+    pids: () => ({ ...noted, ...shopPids(folder) }),
+    databaseUrl,
+    redisUrl: typeof redisUrl === "string" ? redisUrl : null,
+    origin,
+  });
 }
 
-function shopOf(
-  server: { readonly url: string; readonly adminToken: string; readonly pid: OpenShop["pid"] },
-  databaseUrl: string,
-  origin: string,
-): OpenShop {
-  return { ...server, origin, readSale: (eventId) => readStoredSale(databaseUrl, eventId) };
+/** A shop whose rows are read from its database. */
+export function shopOf(server: Omit<OpenShop, "pid" | "readSale">): OpenShop {
+  return {
+    ...server,
+    pid: () => server.pids()["server"] ?? null,
+    readSale: (eventId) => readStoredSale(server.databaseUrl, eventId),
+  };
 }
 
 function readJson(path: string): Record<string, unknown> | null {

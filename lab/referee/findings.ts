@@ -1,0 +1,46 @@
+/** What may never be (S) or has to be finished in the end (L), by the names of docs/guarantees.md. */
+export type Invariant =
+  | `S${1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12 | 13 | 14 | 16 | 17 | 18 | 19}`
+  | `S${20 | 21 | 22 | 23 | 24 | 25}`
+  | "L1"
+  | "L2"
+  /** A 500 says that the service was surprised by itself; it fails a run whatever else was right. */
+  | "500";
+
+/** The six conditions of the order rule, see order.ts. */
+export type OrderCondition = 1 | 2 | 3 | 4 | 5 | 6;
+
+/** One thing that must not be, and who and what shows it. */
+export type Finding = {
+  readonly invariant: Invariant;
+  /** Which condition of the order rule it breaks; null where it breaks none. */
+  readonly condition: OrderCondition | null;
+  readonly eventId: string;
+  readonly persons: readonly string[];
+  /** Ids of the attempts that show it. */
+  readonly attempts: readonly number[];
+  readonly detail: string;
+};
+
+/** What a check says of its event; `judge` adds which event it is. */
+export type Objection = Omit<Finding, "eventId">;
+
+/** What an objection rests on. */
+type Shown = {
+  readonly condition?: OrderCondition;
+  readonly persons?: readonly string[];
+  readonly attempts?: readonly ({ readonly id: number } | null)[];
+};
+
+/** Puts an objection together from what there is. */
+export function objection(invariant: Invariant, detail: string, shown: Shown = {}): Objection {
+  const attempts: number[] = [];
+  for (const attempt of shown.attempts ?? []) if (attempt !== null) attempts.push(attempt.id);
+  return {
+    invariant,
+    condition: shown.condition ?? null,
+    persons: shown.persons ?? [],
+    attempts,
+    detail,
+  };
+}
