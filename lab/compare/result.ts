@@ -14,6 +14,8 @@ export type Comparison = {
   readonly runs: readonly Run[];
   /** Which subjects were compared with themselves, to learn what difference is only noise. */
   readonly sameAgainstSame: readonly SameAgainstSame[];
+  /** Somebody else's system, where one came along; it is judged by its answers alone. */
+  readonly target: { readonly name: string; readonly url: string } | null;
 };
 
 export type Scenario = {
@@ -23,6 +25,12 @@ export type Scenario = {
   readonly limit: number;
   /** Claims that each person sends. */
   readonly claimsPerPerson: number;
+  /** Arrivals per second, spread by the seed; null: all at one instant. */
+  readonly perSecond: number | null;
+  /** A queue's pace in tickets per second; null: none. */
+  readonly pace: number | null;
+  /** People who had bought everything before the measured crowd came; 0: nobody. */
+  readonly earlierPeople: number;
   readonly seed: number;
 };
 
@@ -39,23 +47,30 @@ export type Environment = {
   readonly platform: string;
   /** By name: node, postgres, redis, kafka, ... */
   readonly versions: Readonly<Record<string, string>>;
+  /** What the engines promise to keep, such as "postgres synchronous_commit": "on". */
+  readonly durability: Readonly<Record<string, string>>;
 };
 
 export type Run = {
   readonly subject: Subject;
   /** From 1. The order of subjects is reversed in every second round. */
   readonly round: number;
+  /** The second half of an A/A pair: shown, but in no median; see `sameAgainstSame`. */
+  readonly twin: boolean;
   readonly eventId: string;
   readonly verdict: RunVerdict;
   readonly outcomes: Readonly<Record<Outcome, number>>;
-  /** All answers, by the time from the first claim to the last answer. */
-  readonly answersPerSecond: number;
-  /** Issued coupons, by the time from the first claim until the last row was committed. Null: none. */
+  /** All answers, by the time from the first claim to the last answer. Null unless right. */
+  readonly answersPerSecond: number | null;
+  /** Issued coupons, by the time from the first claim until `durableMs`. Null: none, or not right. */
   readonly issuedPerSecond: number | null;
   readonly lastAnswerMs: number;
   /** Until everybody had a final verdict; for a queue that is later than the last answer. */
   readonly lastVerdictMs: number | null;
-  /** Until the last row was committed, by the server's clock. */
+  /**
+   * Until the last row was written, by the database's clock: its `issued_at`, which is read in the
+   * very transaction that commits the row, so the commit itself comes a few milliseconds later.
+   */
   readonly durableMs: number | null;
   /** From the intended time of each claim to its answer. */
   readonly latencyMs: Latency;
@@ -71,8 +86,21 @@ export type Run = {
   /** Requests to an engine per claim: postgres transactions, redis scripts, kafka produce and fetch. */
   readonly roundTripsPerClaim: Readonly<Record<string, number>>;
   readonly serverMemoryMiB: { readonly before: number; readonly max: number } | null;
-  readonly eventLoopDelayMs: { readonly p50: number; readonly p99: number; readonly max: number } | null;
+  readonly eventLoopDelayMs: {
+    readonly p50: number;
+    readonly p99: number;
+    readonly max: number;
+  } | null;
   readonly fairness: Fairness | null;
+  readonly generator: Generator;
+};
+
+/** How hard the crowd's own process had to work: a run it could not keep up with is void. */
+export type Generator = {
+  /** From when a claim was due until it was written. */
+  readonly lateMs: { readonly p99: number; readonly max: number };
+  /** CPU of its one thread by the time until the last answer, 0 to 1. */
+  readonly cpuShare: number;
 };
 
 export type RunVerdict =
@@ -93,11 +121,14 @@ export type Latency = {
   readonly histogram: readonly { readonly upToMs: number; readonly count: number }[];
 };
 
-/** How far the order of issue (`seq`, or the ticket) differs from the order of arrival (sent). */
+/**
+ * How far the order of issue (`seq`, which in v3 follows the tickets) differs from the order of
+ * arrival (first sending). Whoever got nothing comes after everybody who got a coupon.
+ */
 export type Fairness = {
-  /** Pairs of people out of order, as a share of all pairs, 0 to 1. */
+  /** Pairs out of order, as a share of all pairs in which somebody got a coupon, 0 to 1. */
   readonly inversions: number;
-  /** Places between somebody's arrival and somebody's number, absolute. */
+  /** Places between a coupon holder's arrival among all people and their `seq`, absolute. */
   readonly displacement: { readonly p50: number; readonly p99: number; readonly max: number };
   /** Coupons that went to somebody who was not among the first `limit` to arrive. */
   readonly changedHands: number;
@@ -106,8 +137,8 @@ export type Fairness = {
 
 export type SameAgainstSame = {
   readonly subject: Subject;
-  /** Ratio of answers per second, first half of the pair by the second, one for each round. */
+  /** Answers per second, first half of the pair by its twin, for each round where both are right. */
   readonly ratios: readonly number[];
-  /** The smallest difference from 1 that may be claimed: beyond the widest of these ratios. */
+  /** The smallest difference from 1 that may be claimed: the widest of these ratios, either way. */
   readonly smallestClaim: number;
 };
