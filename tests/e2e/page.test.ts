@@ -60,6 +60,16 @@ test("the page, in a real browser on the real program", { skip }, async (t) => {
     assert.match(await codeIn(card(event)), CODE);
   });
 
+  await t.test("goes on showing what is left to whoever has a coupon", async (t) => {
+    const event = await openEvent(program, { name: "Left", mechanism: "row-lock", limit: 5 });
+    const { card } = await shopper(t, stage);
+    await card(event).getByRole("button", { name: "Get a coupon" }).click();
+    await codeIn(card(event));
+    await card(event).getByText("4 of 5 left").waitFor();
+    assert.equal(await claimAs(program, { event, userId: "next" }), 201);
+    await card(event).getByText("3 of 5 left").waitFor();
+  });
+
   await t.test("finds the place in the line again after a reload", async (t) => {
     const mechanism = "kafka-queue";
     const event = await openEvent(program, {

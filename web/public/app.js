@@ -7,7 +7,7 @@ import { chooseLanguage, speak } from "./language.js";
 import { byId } from "./page.js";
 import { isMessageKey } from "./messages.js";
 import { openPersonForm } from "./person.js";
-import { openStore } from "./store.js";
+import { openStore, storageOrNull } from "./store.js";
 import { openStreams } from "./streams.js";
 import { announcementOf, viewOf } from "./view.js";
 import { Visit } from "./visit.js";
@@ -302,13 +302,3 @@ showAll();
 personForm.start(() => userId);
 setInterval(tick, TICK_MS);
 tick();
-
-/** @returns {Storage | null} null where the browser forbids it */
-function storageOrNull() {
-  try {
-    return localStorage;
-  } catch {
-    // Cookies are blocked: the page works, and forgets on a reload.
-    return null;
-  }
-}

@@ -1,7 +1,6 @@
 /** One event's card: built once, then only its texts change, so that focus and selection stay. */
 
 import { element, setText } from "./page.js";
-import { isFinal } from "./place.js";
 
 const CODE_GROUP_LENGTH = 4;
 const COPIED_FOR_MS = 4_000;
@@ -107,8 +106,8 @@ function showEvent(parts, { visit, view, language }) {
   setText(parts.ofLimit, language.say("left", { limit: event.limit }));
   parts.stockBar.setAttribute("aria-label", language.say("leftBar"));
   setProgress(parts.stockBar, { value: event.remaining, max: event.limit });
-  // What is left no longer matters to whoever has a final answer.
-  parts.stock.hidden = isFinal(place);
+  // What is left is news also to whoever has a coupon; to whoever came too late it is always 0.
+  parts.stock.hidden = place.soldOut;
   const { values } = view.sentence;
   const time = values["time"];
   const spoken = typeof time === "string" ? { ...values, time: language.time(time) } : values;

@@ -24,15 +24,19 @@ export function chooseLanguage(kept, preferred) {
   return "en";
 }
 
-/** @param {LanguageCode} code */
-export function speak(code) {
-  const messages = code === "ko" ? KOREAN : ENGLISH;
+/**
+ * Sentences and numbers of one table in one language. Each page brings its own table, so that a
+ * crowd of shoppers does not load the operators' words.
+ *
+ * @template {string} Key
+ * @param {LanguageCode} code
+ * @param {Readonly<Record<Key, string>>} messages
+ */
+export function phrasebook(code, messages) {
   const numbers = new Intl.NumberFormat(code);
-  const near = new Intl.DateTimeFormat(code, { timeStyle: "medium" });
-  const far = new Intl.DateTimeFormat(code, { dateStyle: "medium", timeStyle: "short" });
-  const language = {
+  return {
     code,
-    /** @param {MessageKey} key @param {Values} [values] @returns {string} */
+    /** @param {Key} key @param {Values} [values] @returns {string} */
     say(key, values = {}) {
       const texts = Object.entries(values).map(([name, value]) => [
         name,
@@ -42,6 +46,15 @@ export function speak(code) {
     },
     /** @param {number} value @returns {string} */
     number: (value) => numbers.format(value),
+  };
+}
+
+/** @param {LanguageCode} code */
+export function speak(code) {
+  const near = new Intl.DateTimeFormat(code, { timeStyle: "medium" });
+  const far = new Intl.DateTimeFormat(code, { dateStyle: "medium", timeStyle: "short" });
+  const language = {
+    ...phrasebook(code, code === "ko" ? KOREAN : ENGLISH),
     /** A time today without its date, in the person's own time zone. */
     /** @param {string} iso @returns {string} */
     time(iso) {

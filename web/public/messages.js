@@ -22,6 +22,7 @@ export const ENGLISH = {
   more: "Show more events",
   footer: "One coupon for each person. Asking twice never costs and never gains anything.",
   contract: "The HTTP contract",
+  desk: "Live desk",
 
   "mechanism.row-lock": "v1 · Row lock",
   "mechanism.redis-counter": "v2 · Counter",
@@ -132,6 +133,7 @@ export const KOREAN = {
   more: "이벤트 더 보기",
   footer: "쿠폰은 한 사람에 한 장입니다. 여러 번 눌러도 손해나 이득이 없습니다.",
   contract: "HTTP 규약",
+  desk: "실시간 현황",
 
   "mechanism.row-lock": "v1 · 행 잠금",
   "mechanism.redis-counter": "v2 · 카운터",

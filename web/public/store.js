@@ -25,6 +25,16 @@ export function guestId() {
   return `guest-${letters.join("")}`;
 }
 
+/** @returns {Storage | null} null where the browser forbids it */
+export function storageOrNull() {
+  try {
+    return localStorage;
+  } catch {
+    // Cookies are blocked: the page works, and forgets on a reload.
+    return null;
+  }
+}
+
 /** @param {Storage | null} storage null: remember for as long as the page is open */
 export function openStore(storage) {
   const keep = openShelf(storage);

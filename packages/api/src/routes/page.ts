@@ -1,11 +1,16 @@
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import fastifyHelmet from "@fastify/helmet";
 import fastifyStatic from "@fastify/static";
 import type { FastifyInstance } from "fastify";
 
 const PUBLIC_FOLDER = join(import.meta.dirname, "../../../../web/public");
+// From where this package finds it: a deployment image holds no other copy, the page none at all.
+const CHARTS_FOLDER = dirname(fileURLToPath(import.meta.resolve("uplot/dist/uPlot.esm.js")));
+/** All but what the live desk loads: the package brings other builds, too. */
+const CHARTS_UNUSED = "!(uPlot.esm.js|uPlot.min.css)";
 
-/** The page: static files, nothing from elsewhere, no inline script or style, no framing. */
+/** The pages: static files, nothing from elsewhere, no inline script or style, no framing. */
 export async function pageRoutes(app: FastifyInstance): Promise<void> {
   await app.register(fastifyHelmet, {
     contentSecurityPolicy: {
@@ -29,6 +34,15 @@ export async function pageRoutes(app: FastifyInstance): Promise<void> {
     root: PUBLIC_FOLDER,
     wildcard: false,
     cacheControl: false,
+    schemaHide: true,
+  });
+  await app.register(fastifyStatic, {
+    root: CHARTS_FOLDER,
+    prefix: "/vendor/uplot/",
+    globIgnore: [CHARTS_UNUSED],
+    wildcard: false,
+    cacheControl: false,
+    decorateReply: false,
     schemaHide: true,
   });
 }
