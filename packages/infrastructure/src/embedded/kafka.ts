@@ -20,8 +20,13 @@ const readyMsMax = 60_000;
 const orderlyMs = 15_000;
 const answerMsMax = 2_000;
 
-/** Starts one Kafka node that is broker and controller (KRaft). Loopback only, and open there. */
-export async function startKafka(options: EngineOptions): Promise<RunningEngine> {
+/** How Kafka's programs are run: `java`, these arguments, then the name of a class and its own. */
+export type KafkaProgram = { readonly java: string; readonly classPath: readonly string[] };
+
+/** Finds Java and Kafka's jars; fetches these at the first call. */
+export async function findKafka(
+  options: Pick<EngineOptions, "cacheFolder" | "report" | "signal"> = {},
+): Promise<KafkaProgram> {
   const java = findJava();
   const jars = await fetchByMaven({
     engine: "kafka",
@@ -34,10 +39,15 @@ export async function startKafka(options: EngineOptions): Promise<RunningEngine>
     remedy,
     options,
   });
+  return { java, classPath: ["-cp", join(jars, "*")] };
+}
+
+/** Starts one Kafka node that is broker and controller (KRaft). Loopback only, and open there. */
+export async function startKafka(options: EngineOptions): Promise<RunningEngine> {
+  const { java, classPath } = await findKafka(options);
   const place = { name: "kafka", mode: 0o700, stopSignal: "SIGTERM" } as const;
   return startInHome(place, options, async (home) => {
     const environment = { PATH: process.env["PATH"], LC_ALL: "C" };
-    const classPath = ["-cp", join(jars, "*")];
     writeFileSync(join(home.folder, "log4j2.properties"), logging);
     writeFileSync(join(home.folder, "server.properties"), configuration(home, "log"));
     await format(home, { java, classPath, environment }, options.signal);
@@ -93,9 +103,7 @@ const logging = [
   "",
 ].join("\n");
 
-type Java = {
-  readonly java: string;
-  readonly classPath: readonly string[];
+type Java = KafkaProgram & {
   readonly environment: Readonly<Record<string, string | undefined>>;
 };
 

@@ -28,12 +28,17 @@ const readyMsMax = 60_000;
 const orderlyMs = 10_000;
 const answerMsMax = 2_000;
 
+type PostgresOptions = EngineOptions & {
+  /** Settings of a deployment, to be tried here. What belongs to the place (address, port) wins. */
+  readonly settings?: Readonly<Record<string, string>> | undefined;
+};
+
 /**
  * Starts PostgreSQL from npm's binaries with its durability as it comes: fsync, full pages and
  * synchronous commits. It listens on the loopback only and asks for a password, so that other
  * users of the machine stay outside. The database `stampede` exists when this resolves.
  */
-export async function startPostgres(options: EngineOptions): Promise<RunningEngine> {
+export async function startPostgres(options: PostgresOptions): Promise<RunningEngine> {
   const native = findBinaries();
   // Not 0700 where another user than ours must pass through to the data.
   const mode = process.getuid?.() === 0 ? 0o711 : 0o700;
@@ -48,7 +53,12 @@ export async function startPostgres(options: EngineOptions): Promise<RunningEngi
       ...libraryPath(home.folder, native),
     };
     await initialise(home, { native, runner, environment, password }, options.signal);
-    const postgres = runner.wrap(join(native, "bin", "postgres"), settings(home.port));
+    const postgres = runner.wrap(join(native, "bin", "postgres"), [
+      "-D",
+      "data",
+      ...flags(options.settings ?? ownSettings),
+      ...flags(placeSettings(home.port)),
+    ]);
     const url = (database: string): string =>
       `postgres://${owner}:${password}@127.0.0.1:${home.port}/${database}`;
     const plan = {
@@ -64,20 +74,19 @@ export async function startPostgres(options: EngineOptions): Promise<RunningEngi
   });
 }
 
-function settings(port: number): string[] {
-  const values = {
+const ownSettings = { max_connections: "200", track_commit_timestamp: "on" };
+
+function placeSettings(port: number): Record<string, string> {
+  return {
     listen_addresses: "127.0.0.1",
     port: String(port),
     // A socket's path may not be longer than about 100 characters; a data folder's may.
     unix_socket_directories: "",
-    max_connections: "200",
-    track_commit_timestamp: "on",
   };
-  return [
-    "-D",
-    "data",
-    ...Object.entries(values).flatMap(([name, value]) => ["-c", `${name}=${value}`]),
-  ];
+}
+
+function flags(settings: Readonly<Record<string, string>>): string[] {
+  return Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
 }
 
 function findBinaries(): string {

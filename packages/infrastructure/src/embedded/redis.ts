@@ -69,7 +69,10 @@ function configuration(port: number, password: string): string {
   ].join("\n");
 }
 
-async function findRedis(options: EngineOptions): Promise<string> {
+/** The path of a Redis or Valkey server; fetched at the first call where none is installed. */
+export async function findRedis(
+  options: Pick<EngineOptions, "cacheFolder" | "report" | "signal"> = {},
+): Promise<string> {
   const installed = findOnPath();
   if (installed !== null) return installed;
   const packed = packedNames[`${process.platform}-${process.arch}`];

@@ -1,0 +1,143 @@
+// What every service of a deployment has to keep. Each rule gives one sentence for each violation.
+import type { Deployment, Fields } from "./compose-model.ts";
+import { fieldsOf, listOf, mountsOf, stringsIn } from "./compose-model.ts";
+
+export type Rule = (deployment: Deployment) => readonly string[];
+
+/** A rule about one service at a time. */
+function eachService(judge: (service: Fields, name: string) => readonly string[]): Rule {
+  return ({ services }) =>
+    Object.entries(services).flatMap(([name, service]) =>
+      judge(service, name).map((fault) => `${name}: ${fault}`),
+    );
+}
+
+/** It runs to its end and is not kept up. */
+export function isOneShot(service: Fields): boolean {
+  const restart = String(service["restart"]);
+  return restart === "no" || restart.startsWith("on-failure");
+}
+
+export const pinnedImages: Rule = eachService((service) => {
+  const image = String(service["image"]);
+  // A patch version, or two numbers where the project has no third (PostgreSQL).
+  return /^[a-z0-9/_-]+:v?\d+\.\d+(?:\.\d+)?(?:-[a-z0-9.-]+)?$/.test(image)
+    ? []
+    : [`the image ${image} is not pinned to a version`];
+});
+
+export const healthChecks: Rule = eachService((service) => {
+  const { test, disable, interval, timeout, retries } = fieldsOf(service["healthcheck"]);
+  if (isOneShot(service)) return disable === true ? [] : ["a one-shot says healthcheck: disable"];
+  const isWhole = test !== undefined && interval && timeout && retries;
+  return isWhole ? [] : ["it has no health check with test, interval, timeout and retries"];
+});
+
+export const restartPolicies: Rule = eachService((service) =>
+  service["restart"] === "unless-stopped" || isOneShot(service)
+    ? []
+    : ["nothing says what happens when it ends: restart"],
+);
+
+export const limits: Rule = eachService((service) => {
+  const given = fieldsOf(fieldsOf(fieldsOf(service["deploy"])["resources"])["limits"]);
+  const missing = ["cpus", "memory", "pids"].filter((name) => given[name] === undefined);
+  const { options } = fieldsOf(service["logging"]);
+  return [
+    ...missing.map((name) => `it has no limit on ${name}`),
+    ...(fieldsOf(options)["max-size"] === undefined ? ["its log has no limit"] : []),
+  ];
+});
+
+export const hardened: Rule = eachService((service) => [
+  ...(service["read_only"] === true ? [] : ["its root is writable"]),
+  ...(listOf(service["cap_drop"]).includes("ALL") ? [] : ["it keeps capabilities"]),
+  ...(listOf(service["security_opt"]).includes("no-new-privileges:true")
+    ? []
+    : ["it may gain privileges"]),
+  ...(service["privileged"] === undefined && service["cap_add"] === undefined
+    ? []
+    : ["it is given privileges"]),
+]);
+
+export const portsOnLoopback: Rule = eachService((service) =>
+  listOf(service["ports"])
+    .filter((port) => !port.startsWith("127.0.0.1:"))
+    .map((port) => `${port} is open to other machines: begin it with 127.0.0.1:`),
+);
+
+/** Two services on one port of the machine: the second would not start. */
+export const portsOnce: Rule = ({ services }) => {
+  const ports = Object.values(services).flatMap((service) =>
+    listOf(service["ports"]).map((port) => port.slice(0, port.lastIndexOf(":"))),
+  );
+  return [...new Set(ports.filter((port, at) => ports.indexOf(port) !== at))].map(
+    (port) => `${port} is published twice`,
+  );
+};
+
+export const dependencies: Rule = ({ services }) =>
+  Object.entries(services).flatMap(([name, service]) =>
+    Object.entries(fieldsOf(service["depends_on"])).flatMap(([needed, how]) => {
+      const other = services[needed];
+      if (other === undefined) return [`${name}: it depends on ${needed}, which is no service`];
+      const wanted = isOneShot(other) ? "service_completed_successfully" : "service_healthy";
+      const { condition } = fieldsOf(how);
+      return condition === wanted ? [] : [`${name}: it does not wait for ${needed}: ${wanted}`];
+    }),
+  );
+
+/** `exists` judges paths as they stand in the file. */
+export function mountedPaths(exists: (path: string) => boolean): Rule {
+  return ({ services, volumes }) => {
+    return Object.entries(services).flatMap(([name, service]) =>
+      mountsOf(service).flatMap(({ source, mode }) => {
+        if (!source.startsWith(".")) {
+          return volumes.includes(source) ? [] : [`${name}: the volume ${source} is not declared`];
+        }
+        if (!exists(source)) return [`${name}: ${source} is mounted and does not exist`];
+        return mode === "ro" ? [] : [`${name}: ${source} is mounted writable`];
+      }),
+    );
+  };
+}
+
+const secretName = /PASS|TOKEN|SECRET/;
+const requiredVariable = /\$\{[A-Z_]+:\?[^}]+\}/g;
+const required = /^\$\{[A-Z_]+:\?[^}]+\}$/;
+
+/** A secret that stands in the file, or that is empty without anybody noticing. */
+export const literalSecrets: Rule = eachService((service) => {
+  const environment = Object.entries(fieldsOf(service["environment"]));
+  const named = environment
+    .filter(([name, value]) => secretName.test(name) && !required.test(String(value)))
+    .map(([name]) => `${name} does not come from .env by \${NAME:?...}`);
+  const inUrls = stringsIn(service).filter((text) =>
+    /:\/\/[^/@\s]*:[^/@\s]+@/.test(text.replaceAll(requiredVariable, "")),
+  );
+  const inFlags = stringsIn(service).flatMap((text) =>
+    Array.from(text.matchAll(/--(?:requirepass|masterauth)\s+"?(?<password>[^"\s]+)/g), (match) =>
+      String(match.groups?.["password"]),
+    ),
+  );
+  return [
+    ...named,
+    ...inUrls.map(() => "a URL holds a password that does not come from .env by ${NAME:?...}"),
+    ...inFlags
+      .filter((password) => !/^\$\$[A-Z_]+$/.test(password))
+      .map(() => "a flag holds a password that does not come from the environment"),
+  ];
+});
+
+/** Every rule that needs nothing but the deployment. */
+export const rules: readonly Rule[] = [
+  pinnedImages,
+  healthChecks,
+  restartPolicies,
+  limits,
+  hardened,
+  portsOnLoopback,
+  portsOnce,
+  dependencies,
+  literalSecrets,
+];

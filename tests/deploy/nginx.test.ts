@@ -1,0 +1,167 @@
+// What deploy/nginx/nginx.conf promises, tried on the real nginx in front of two servers that
+// misbehave. Red when `non_idempotent` is added, when proxy_next_upstream is "off", when the upstream's
+// `keepalive` is taken away, or when X-Forwarded-For is added to. (The frame passes at once even
+// without `proxy_buffering off`, which is there for clients that do not read.)
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { test } from "node:test";
+import { freePort } from "@stampede/infrastructure/embedded";
+import { nginxMissing, startNginx } from "./own-nginx.ts";
+import type { Cleanup } from "./processes.ts";
+
+const skip = nginxMissing;
+const claims = 20;
+
+type Door = {
+  readonly address: string;
+  /** Who claimed here, in order. */
+  readonly people: readonly string[];
+  readonly requests: readonly IncomingMessage[];
+  readonly connections: () => number;
+};
+
+/** A process of the service that does what the test says. */
+async function door(t: Cleanup, listener: RequestListener): Promise<Door> {
+  const requests: IncomingMessage[] = [];
+  const people: string[] = [];
+  let connections = 0;
+  const server = createServer((request, response) => {
+    requests.push(request);
+    people.push(String(request.headers["x-user-id"]));
+    request.resume().once("end", () => listener(request, response));
+  });
+  server.on("connection", () => (connections += 1));
+  await new Promise<void>((resolve) => {
+    server.listen(0, "127.0.0.1", resolve);
+  });
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  return { address: `127.0.0.1:${port}`, people, requests, connections: () => connections };
+}
+
+function issue(_request: IncomingMessage, response: ServerResponse): void {
+  response.writeHead(201, { "content-type": "application/json" }).end('{"status":"issued"}');
+}
+
+async function claim(url: string, person: string): Promise<Response> {
+  return fetch(`${url}/v1/events/spring/issues`, {
+    method: "POST",
+    headers: { "x-user-id": person },
+    signal: AbortSignal.timeout(10_000),
+  });
+}
+
+test("a claim goes to the other process where one does not listen", { skip }, async (t) => {
+  const app = await door(t, issue);
+  const url = await startNginx(t, { app: app.address, api2: `127.0.0.1:${await freePort()}` });
+  for (let person = 0; person < claims; person += 1) {
+    const answer = await claim(url, `p-${person}`);
+    assert.equal(answer.status, 201, await answer.text());
+  }
+  assert.equal(new Set(app.people).size, claims);
+  assert.equal(app.people.length, claims);
+});
+
+test(
+  "a claim that was sent is never sent again; its person is told where to ask",
+  { skip },
+  async (t) => {
+    // The request has arrived, and the answer is lost.
+    const app = await door(t, (request) => request.socket.destroy());
+    const api2 = await door(t, issue);
+    const url = await startNginx(t, { app: app.address, api2: api2.address });
+    const lost: string[] = [];
+    for (let person = 0; person < claims; person += 1) {
+      const answer = await claim(url, `p-${person}`);
+      const body: Record<string, unknown> = JSON.parse(await answer.text());
+      if (answer.status === 201) continue;
+      lost.push(`p-${person}`);
+      assert.equal(answer.status, 503);
+      assert.match(String(answer.headers.get("content-type")), /^application\/problem\+json/);
+      assert.equal(answer.headers.get("retry-after"), "1");
+      assert.equal(body["type"], "/problems/outcome-unknown");
+      assert.equal(body["statusUrl"], "/events/spring/issues/me");
+    }
+    assert.ok(lost.length > 0, "no claim was lost, so nothing was tried");
+    assert.deepEqual(app.people, lost);
+    assert.equal(api2.people.length, claims - lost.length);
+    assert.deepEqual(
+      api2.people.filter((person) => lost.includes(person)),
+      [],
+    );
+  },
+);
+
+test("a question that was lost is asked at the other process", { skip }, async (t) => {
+  const app = await door(t, (request) => request.socket.destroy());
+  const api2 = await door(t, issue);
+  const url = await startNginx(t, { app: app.address, api2: api2.address });
+  for (let question = 0; question < 4; question += 1) {
+    const answer = await fetch(`${url}/events/spring/issues/me`);
+    assert.equal(answer.status, 201, await answer.text());
+  }
+  assert.equal(api2.requests.length, 4);
+});
+
+test("connections to the processes are used again", { skip }, async (t) => {
+  const app = await door(t, issue);
+  const url = await startNginx(t, { app: app.address, api2: app.address });
+  for (let person = 0; person < claims; person += 1) {
+    const answer = await claim(url, `p-${person}`);
+    await answer.text();
+  }
+  assert.equal(app.people.length, claims);
+  // Two workers of nginx at least, each with its own.
+  assert.ok(
+    app.connections() < claims / 2,
+    `${app.connections()} connections for ${claims} claims`,
+  );
+});
+
+test("a frame of the stream passes while the next one is not written", { skip }, async (t) => {
+  let release: () => void = () => undefined;
+  const app = await door(t, (_request, response) => {
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    response.write("data: 1\n\n");
+    release = () => response.end("data: 2\n\n");
+  });
+  const url = await startNginx(t, { app: app.address, api2: app.address });
+  const answer = await fetch(`${url}/events/spring/stream`, {
+    signal: AbortSignal.timeout(10_000),
+  });
+  const frames = answer.body!.pipeThrough(new TextDecoderStream())[Symbol.asyncIterator]();
+  assert.equal((await frames.next()).value, "data: 1\n\n");
+  release();
+  assert.equal((await frames.next()).value, "data: 2\n\n");
+  assert.equal((await frames.next()).done, true);
+});
+
+test("the service sees who asked whom, and what is too large for it", { skip }, async (t) => {
+  const app = await door(t, issue);
+  const url = await startNginx(t, { app: app.address, api2: app.address });
+  await fetch(`${url}/events`, {
+    method: "POST",
+    headers: { "x-forwarded-for": "192.0.2.1", "x-user-id": "ana" },
+    body: "x".repeat(17 * 1024),
+  });
+  const [{ headers }] = app.requests as [IncomingMessage];
+  assert.equal(headers["x-forwarded-for"], "127.0.0.1");
+  assert.equal(headers["x-forwarded-proto"], "http");
+  assert.equal(headers["host"], new URL(url).host);
+  assert.equal(headers["x-user-id"], "ana");
+  assert.equal(headers["content-length"], String(17 * 1024));
+});
+
+test("the metrics of one process by chance are not served", { skip }, async (t) => {
+  const app = await door(t, issue);
+  const url = await startNginx(t, { app: app.address, api2: app.address });
+  const answer = await fetch(`${url}/metrics`);
+  assert.equal(answer.status, 404);
+  assert.match(await answer.text(), /"type":"\/problems\/not-found"/);
+  assert.equal(app.requests.length, 0);
+});

@@ -1,0 +1,60 @@
+import { writeFileSync } from "node:fs";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { freePort } from "@stampede/infrastructure/embedded";
+import { readFile } from "./compose-model.ts";
+import {
+  findProgram,
+  missingProgram,
+  ownFolder,
+  replacedExactly,
+  start,
+  type Cleanup,
+} from "./processes.ts";
+
+/** For `skip`. */
+export const nginxMissing: string | false = missingProgram(
+  "nginx",
+  "install nginx (Debian: apt-get install nginx-light)",
+);
+
+/**
+ * nginx on deploy/nginx/nginx.conf, started as compose.cluster.yaml starts it. Only addresses differ:
+ * its own port, and where the two processes are. `change` is for seeing a test fail.
+ */
+export async function startNginx(
+  t: Cleanup,
+  doors: { readonly app: string; readonly api2: string },
+  change: (text: string) => string = (text) => text,
+): Promise<string> {
+  const folder = ownFolder(t);
+  const port = await freePort();
+  const text = replacedExactly(readFile("deploy/nginx/nginx.conf"), [
+    ["listen 8080 ", `listen 127.0.0.1:${port} `, 1],
+    ["server app:3000 ", `server ${doors.app} `, 1],
+    ["server api-2:3000 ", `server ${doors.api2} `, 1],
+  ]);
+  const path = join(folder, "nginx.conf");
+  writeFileSync(path, change(text));
+  await start(t, {
+    title: "nginx",
+    command: findProgram("nginx") ?? "nginx",
+    args: ["-p", `${folder}/`, "-c", path, "-e", "stderr"],
+    folder,
+    environment: {},
+    isReady: () => listens(port),
+  });
+  return `http://127.0.0.1:${port}`;
+}
+
+/** Not by a request: nginx would count a process that does not answer yet as a failure. */
+function listens(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1");
+    const answer = (open: boolean) => (): void => {
+      socket.destroy();
+      resolve(open);
+    };
+    socket.once("connect", answer(true)).once("error", answer(false));
+  });
+}
