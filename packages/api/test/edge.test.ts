@@ -75,6 +75,14 @@ describe("machines ask", () => {
     assert.match(policy, /default-src 'none'/);
     assert.ok(!policy.includes("unsafe"));
   });
+
+  test("serves the desk's charts from the installed library, and nothing else of it", async (t) => {
+    const { app } = await openApp(t);
+    for (const file of ["uPlot.esm.js", "uPlot.min.css"]) {
+      assert.equal((await app.inject({ url: `/vendor/uplot/${file}` })).statusCode, 200);
+    }
+    assert.equal((await app.inject({ url: "/vendor/uplot/uPlot.iife.js" })).statusCode, 404);
+  });
 });
 
 describe("the stream", () => {
