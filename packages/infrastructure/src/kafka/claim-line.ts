@@ -13,6 +13,8 @@ export type ClaimLine = {
    * `EngineFault`: "not-applied" where the claim never left this process or was refused.
    */
   append(userId: UserId): Promise<number>;
+  /** Gets ready for a first claim that is about to come. Never rejects. */
+  prepare(): Promise<void>;
   /** Nothing waits and nothing is on its way. */
   isIdle(): boolean;
   /** The taken share of this line, 0 to 1; at 1 the next claim is turned away. */
@@ -98,6 +100,10 @@ export function claimLine(options: {
         // The end of this turn: all claims that arrive in it share the first batch.
         setImmediate(() => void sendAll());
       });
+    },
+    async prepare() {
+      // What cannot be had now is asked for again by the first claim, which is told the fault.
+      await writer.prepare().catch(() => undefined);
     },
     isIdle: () => !sending && waiting.length === 0,
     saturation: () => waiting.length / WAITING_MAX,

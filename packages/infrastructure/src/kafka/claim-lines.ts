@@ -12,12 +12,14 @@ const LINES_MAX = 2_000;
 
 export type ClaimLines = {
   of(eventId: EventId, queue: QueueFacts): ClaimLine;
+  /** Opens an event's line before its first claim; does nothing where there is one already. */
+  prepare(eventId: EventId, queue: QueueFacts): void;
   /** The taken share of the fullest line, 0 to 1. */
   saturation(): number;
 };
 
 /**
- * One line per event, opened when its first claim comes. A line halts its event when the topic is not
+ * One line per event, opened when its first claim comes or is about to come. A line halts its event when the topic is not
  * the event's own any more, or when the log gives an offset that it must have given before (K6, K7).
  */
 export function claimLines(options: {
@@ -54,7 +56,7 @@ export function claimLines(options: {
     return claimLine({ eventId, writer, drawCode, watchBatch });
   };
 
-  return {
+  const linesOf: ClaimLines = {
     of(eventId, queue) {
       const existing = lines.get(eventId);
       if (existing?.topicId === queue.topicId) return existing.line;
@@ -65,10 +67,15 @@ export function claimLines(options: {
       lines.set(eventId, { topicId: queue.topicId, line });
       return line;
     },
+    prepare(eventId, queue) {
+      if (lines.get(eventId)?.topicId === queue.topicId) return;
+      void linesOf.of(eventId, queue).prepare();
+    },
     saturation() {
       let fullest = 0;
       for (const { line } of lines.values()) fullest = Math.max(fullest, line.saturation());
       return fullest;
     },
   };
+  return linesOf;
 }

@@ -45,6 +45,7 @@ export type KafkaQueueOptions = {
 };
 
 const HALTED_RETRY_MS = 30_000;
+const PREPARED_BEFORE_MS = 60_000;
 
 export function kafkaQueueIssuer(options: KafkaQueueOptions): KafkaQueueIssuer {
   const { kafka, postgres, directory } = options;
@@ -100,7 +101,14 @@ export function kafkaQueueIssuer(options: KafkaQueueOptions): KafkaQueueIssuer {
 
     available(eventId) {
       if (!kafka.isUp() || halts.reason(eventId) !== null) return false;
-      return (directory.peek(eventId)?.queue?.halted ?? null) === null;
+      const known = directory.peek(eventId);
+      if ((known?.queue?.halted ?? null) !== null) return false;
+      // Whoever looks at an event is about to claim: the first of ten thousand must not wait for three
+      // questions to the broker, with all others behind.
+      if (known !== null && known.queue !== null && isAboutToSell(known, postgres.clock.nowMs())) {
+        lines.prepare(eventId, known.queue);
+      }
+      return true;
     },
     saturation: () => lines.saturation(),
     close() {
@@ -110,6 +118,12 @@ export function kafkaQueueIssuer(options: KafkaQueueOptions): KafkaQueueIssuer {
     [Symbol.dispose]: () => issuer.close(),
   };
   return issuer;
+}
+
+/** Open, or open within a minute, with coupons left. */
+function isAboutToSell({ event }: KnownEvent, nowMs: number): boolean {
+  const opensSoon = event.opensAtMs - nowMs < PREPARED_BEFORE_MS;
+  return event.issued < event.limit && opensSoon && nowMs < (event.closesAtMs ?? Infinity);
 }
 
 function refuseUnserved(at: {

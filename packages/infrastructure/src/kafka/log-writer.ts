@@ -27,6 +27,11 @@ export type LogWriter = {
    * Must not be called again before it has answered.
    */
   append(batch: RecordBatch): Promise<number>;
+  /**
+   * Finds the leader, a connection and a producer id beforehand, so that the first batch needs one
+   * question and not four. Rejects where that cannot be had now; `append` then tries again.
+   */
+  prepare(): Promise<void>;
 };
 
 /** How long the leader waits for its replicas. */
@@ -42,7 +47,7 @@ type Session = { readonly producerId: bigint; readonly producerEpoch: number; se
 type Attempt =
   | { readonly kind: "appended"; readonly baseOffset: number }
   | { readonly kind: "refused"; readonly error: unknown; readonly again: boolean }
-  | { readonly kind: "lost"; readonly error: unknown };
+  | { readonly kind: "lost"; readonly error: unknown; readonly sending: Session };
 
 /** `check` is shown the topic whenever it is used, and throws `TopicUnusable` where it must not be. */
 export function logWriter(
@@ -54,16 +59,20 @@ export function logWriter(
   },
 ): LogWriter {
   const { pool, topic, check } = options;
-  let session: Session | null = null;
+  const producer = producerSession(cluster);
+
+  const connectLeader = async (): Promise<{ connection: Connection; sending: Session }> => {
+    const facts = await cluster.find(topic);
+    check(facts);
+    const sending = await producer.open();
+    return { connection: await cluster.connect(pool, facts.leader), sending };
+  };
 
   const attempt = async (batch: RecordBatch): Promise<Attempt> => {
     let connection: Connection;
     let sending: Session;
     try {
-      const facts = await cluster.find(topic);
-      check(facts);
-      sending = session ??= await openSession(cluster);
-      connection = await cluster.connect(pool, facts.leader);
+      ({ connection, sending } = await connectLeader());
     } catch (error) {
       cluster.forget(topic);
       return { kind: "refused", error, again: !(error instanceof TopicUnusable) };
@@ -77,31 +86,62 @@ export function logWriter(
     } catch (error) {
       const failure = appendFailure(error);
       if (failure === "unknown" || failure === "leader-moved") cluster.forget(topic);
-      if (failure === "unknown") return { kind: "lost", error };
-      if (failure === "producer-forgotten") session = null;
+      if (failure === "unknown") return { kind: "lost", error, sending };
+      if (failure === "producer-forgotten") producer.forget();
       return { kind: "refused", error, again: failure !== "not-appended" };
     }
   };
 
   return {
+    async prepare() {
+      await connectLeader();
+    },
     async append(batch) {
       const deadlineMs = performance.now() + DELIVERY_MS_MAX;
-      let lost = false;
+      let lostWith: Session | null = null;
       for (;;) {
         const result = await attempt(batch);
         if (result.kind === "appended") return result.baseOffset;
-        lost ||= result.kind === "lost";
+        if (result.kind === "lost") lostWith ??= result.sending;
+        const lost = lostWith !== null;
         const repeatable = result.kind === "lost" || result.again;
         // A new producer id would hide from the broker that it may have this batch already.
-        const sameProducer = session !== null || !lost;
+        const sameProducer = lostWith === null || producer.has(lostWith);
         const inTime = performance.now() + RETRY_MS < deadlineMs;
         if (!repeatable || !sameProducer || !inTime) {
           // Whether the broker counted this sequence is not known either: the next batch starts anew.
-          if (lost) session = null;
+          if (lost) producer.forget();
           throw appendFault(result.error, lost);
         }
         await sleep(RETRY_MS);
       }
+    },
+  };
+}
+
+/** The producer id of one writer, until it is forgotten. */
+function producerSession(cluster: Cluster): {
+  open(): Promise<Session>;
+  /** Whether the next batch goes out under this id. */
+  has(session: Session): boolean;
+  forget(): void;
+} {
+  let session: Session | null = null;
+  let opening: Promise<Session> | null = null;
+  return {
+    async open() {
+      if (session !== null) return session;
+      // One at a time: a batch that is sent again under another id would be in the log twice.
+      opening ??= openSession(cluster).finally(() => {
+        opening = null;
+      });
+      const opened = await opening;
+      session ??= opened;
+      return session;
+    },
+    has: (other) => session === other,
+    forget() {
+      session = null;
     },
   };
 }

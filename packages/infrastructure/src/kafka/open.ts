@@ -79,6 +79,7 @@ export async function openKafka(options: { readonly brokers: string }): Promise<
       writers += 1;
       const writer = logWriter(cluster, { pool, topic, check });
       return {
+        prepare: async () => writer.prepare(),
         async append(batch) {
           try {
             return await writer.append(batch);

@@ -94,6 +94,44 @@ describe("the log of an event", { skip: missing("kafka") }, () => {
     assert.deepEqual(persons, [person(1), person(2), person(4)]);
   });
 
+  // Red when the first of ten thousand claims has to ask for leader and producer id.
+  test("needs one question for the first batch of a writer that was prepared", async (t) => {
+    const { kafka, log } = await openLog(t);
+    const { cluster } = await openProxiedCluster(t);
+    let questions = 0;
+    const counted: Cluster = {
+      ...cluster,
+      connectAny: async () => {
+        questions += 1;
+        return cluster.connectAny();
+      },
+    };
+    const options = { topic: log.topic, check: () => undefined };
+    const writer = logWriter(counted, { ...options, pool: cluster.openPool(4_000) });
+    await Promise.all([writer.prepare(), writer.prepare()]);
+    assert.ok(questions > 0);
+    questions = 0;
+    assert.equal(await writer.append(batchOf(1, 2)), 0);
+    assert.equal(await writer.append(batchOf(3)), 2);
+    assert.equal(questions, 0);
+    assert.equal((await readLog(kafka, log)).length, 3);
+  });
+
+  test("is written all the same where nothing could be prepared", async (t) => {
+    const { kafka, log } = await openLog(t);
+    const { cluster, proxy } = await openProxiedCluster(t);
+    const writer = logWriter(cluster, {
+      pool: cluster.openPool(500),
+      topic: log.topic,
+      check: () => undefined,
+    });
+    proxy.goAway();
+    await assert.rejects(writer.prepare());
+    proxy.comeBack();
+    assert.equal(await writer.append(batchOf(1)), 0);
+    assert.equal((await readLog(kafka, log)).length, 1);
+  });
+
   // K19. Red when a topic that is missing is told as an unknown outcome.
   test("is not made anew by a claim after its topic was deleted", async (t) => {
     const { kafka } = await openLog(t);
