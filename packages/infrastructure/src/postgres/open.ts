@@ -45,11 +45,16 @@ export type PostgresOptions = {
 };
 
 const CONNECT_MS_MAX = 3_000;
-const STATEMENT_MS_MAX = 5_000;
+const LOCK_MS_MAX = 4_000;
+/** A wait for a row is two waits, each with the lock's deadline: only this one bounds both. */
+const STATEMENT_MS_MAX = 4_400;
+/**
+ * Longer than any statement: where a stopped process holds a row, its sessions that wait for the same
+ * row have given up when this frees it. Else the next of them got it, and held it as long again.
+ */
+const IDLE_IN_TRANSACTION_MS_MAX = 4_600;
 /** Beyond the server's own statement timeout, so that the server's clear error comes first. */
 const REPLY_MS_MAX = 8_000;
-const LOCK_MS_MAX = 4_000;
-const IDLE_IN_TRANSACTION_MS_MAX = 4_000;
 const ATTEMPTS_MAX = 3;
 
 const QUERY: RoundTrip = { engine: "postgres", operation: "query" };
