@@ -11,6 +11,7 @@ import type { TestContext } from "node:test";
 import type { Attempt, Mechanism } from "@stampede/lab";
 import { startProgram } from "../support/program.ts";
 import type { Program } from "../support/program.ts";
+import { faultRow } from "./support/row.ts";
 import {
   askEverybody,
   claimAtOnce,
@@ -51,6 +52,8 @@ async function stopInRush(
   mechanism: Mechanism,
   answersMax: number,
 ): Promise<readonly Attempt[]> {
+  const when = answersMax > 0 ? `after ${answersMax} answers of a rush` : "just before a rush";
+  const row = faultRow(t, { row: "A9", mechanism, fault: `SIGTERM ${when}` });
   const program = await startProgram(t);
   const sale = await openSale(program, { mechanism, limit: LIMIT });
   const received = await openStream(t, sale);
@@ -68,16 +71,20 @@ async function stopInRush(
   });
   const [stopped] = await Promise.all(stops);
   assert.ok(stopped !== undefined);
+  row.injected();
   assert.equal(stopped.code, 0);
   assert.ok(stopped.ms < DRAIN_MS_MAX, `${stopped.ms} ms`);
   assert.match(received(), /\nretry: \d+\n\n$/);
   assert.equal(tally(told)["unknown"] ?? 0, 0, JSON.stringify(tally(told)));
 
   await program.restart();
+  const healedMs = performance.now();
   const again = await claimAtOnce(sale, persons);
   const asked = await askEverybody(sale, [...told, ...again]);
   assert.deepEqual(unsettled(asked), []);
+  row.recovered("L2", performance.now() - healedMs);
   const { violations, stored } = await verdict(sale, [...told, ...again, ...asked]);
+  row.judged(told.length + again.length, violations.length);
   assert.deepEqual(violations, []);
   assert.equal(stored.rows.length, LIMIT);
   return told;

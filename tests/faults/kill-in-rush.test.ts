@@ -9,6 +9,8 @@ import { describe, test } from "node:test";
 import type { Attempt } from "@stampede/lab";
 import { startProgram } from "../support/program.ts";
 import type { Program } from "../support/program.ts";
+import { faultRow, faultRows } from "./support/row.ts";
+import type { Row } from "./support/row.ts";
 import {
   askEverybody,
   claimAtOnce,
@@ -40,6 +42,8 @@ const LATER_ANSWERS = 500;
 describe("a server that is killed in the middle of a rush", { skip: engineMissing }, () => {
   for (const mechanism of MECHANISMS) {
     test(`${mechanism}: whatever was told before and after both kills is true`, async (t) => {
+      const fault = "SIGKILL of the service in the middle of a rush, twice";
+      const row = faultRow(t, { row: "A1", mechanism, fault });
       const program = await startProgram(t);
       const sale = await openSale(program, { mechanism, limit: LIMIT });
       const persons = people(PEOPLE);
@@ -56,15 +60,22 @@ describe("a server that is killed in the middle of a rush", { skip: engineMissin
         const cut = attempts.filter(({ outcome }) => outcome === "unknown").length;
         assert.ok(cut > 0, `the kill hit nobody: ${JSON.stringify(tally(attempts))}`);
         assert.ok(cut < PEOPLE, "some were answered before the kill");
+        row.injected();
         told.push(...attempts);
         await program.restart();
       }
-      await finish(sale, persons, told);
+      await finish(row, sale, { persons, before: told });
     });
   }
 
   // A2, A4, K11: v1 has its lock, v2 its reservations, v3 its records, and no row is written yet.
   test("loses nothing between the decision and the rows, of any mechanism", async (t) => {
+    const fault = "SIGKILL of the service while the coupons' table is held before its first row";
+    const rows = faultRows(t, [
+      { row: "A2", mechanism: "row-lock", fault },
+      { row: "A4", mechanism: "redis-counter", fault },
+      { row: "K11", mechanism: "kafka-queue", fault },
+    ]);
     const program = await startProgram(t);
     const crowds: Crowd[] = [];
     for (const mechanism of MECHANISMS) {
@@ -79,11 +90,15 @@ describe("a server that is killed in the middle of a rush", { skip: engineMissin
     const outcomes = told.map((attempts) => Object.keys(tally(attempts)).join());
     assert.deepEqual(outcomes, ["unknown", "unknown", "queued"]);
     // v1's transactions are rolled back; what v2 reserved and v3 queued needs nobody to ask again.
-    for (const { sale } of crowds.slice(1)) {
+    const healedMs = performance.now();
+    for (const [n, { sale }] of crowds.entries()) {
+      rows[n]!.injected();
+      if (sale.mechanism === "row-lock") continue;
       await until(async () => (await readStored(sale)).issued === LIMIT, `${sale.mechanism}: L1`);
+      rows[n]!.recovered("L1", performance.now() - healedMs);
     }
     for (const [n, { sale, first, persons }] of crowds.entries()) {
-      await finish(sale, persons, [...first, ...told[n]!]);
+      await finish(rows[n]!, sale, { persons, before: [...first, ...told[n]!] });
     }
   });
 });
@@ -125,9 +140,9 @@ async function waitingWriters(program: Program): Promise<number> {
 
 /** Everybody claims again, and asks; then everything that anybody was ever told is judged. */
 async function finish(
+  row: Row,
   sale: Sale,
-  persons: readonly string[],
-  before: readonly Attempt[],
+  { persons, before }: { readonly persons: readonly string[]; readonly before: readonly Attempt[] },
 ): Promise<void> {
   const again = await claimAtOnce(sale, persons);
   assert.deepEqual(
@@ -135,9 +150,12 @@ async function finish(
     [],
   );
   const claims = [...before, ...again];
+  const answeredMs = performance.now();
   const asked = await askEverybody(sale, claims);
   assert.deepEqual(unsettled(asked), []);
+  row.recovered("L2", performance.now() - answeredMs);
   const { violations, stored } = await verdict(sale, [...claims, ...asked]);
+  row.judged(claims.length, violations.length);
   assert.deepEqual(violations, []);
   assert.equal(stored.rows.length, LIMIT);
 }

@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { startProgram } from "../support/program.ts";
+import { faultRow } from "./support/row.ts";
 import {
   askEverybody,
   claimAtOnce,
@@ -22,7 +23,9 @@ const CLAIMS = 50;
 test("one person who claims fifty times at once", { skip: engineMissing }, async (t) => {
   const program = await startProgram(t);
   for (const mechanism of MECHANISMS) {
-    await t.test(`${mechanism}: gets one coupon, told as new at most once`, async () => {
+    await t.test(`${mechanism}: gets one coupon, told as new at most once`, async (t) => {
+      const fault = `one person claims ${CLAIMS} times at one instant`;
+      const row = faultRow(t, { row: "N1", mechanism, fault });
       const sale = await openSale(program, { mechanism, limit: 10 });
       const [person] = people(1);
       const claims = await claimAtOnce(
@@ -32,9 +35,11 @@ test("one person who claims fifty times at once", { skip: engineMissing }, async
       const { issued = 0, replay = 0, queued = 0 } = tally(claims);
       assert.equal(issued + replay + queued, CLAIMS, JSON.stringify(tally(claims)));
       assert.ok(issued <= 1);
+      row.injected(CLAIMS - 1);
       const asked = await askEverybody(sale, claims);
       assert.deepEqual(unsettled(asked), []);
       const { violations, stored } = await verdict(sale, [...claims, ...asked]);
+      row.judged(claims.length, violations.length);
       assert.deepEqual(violations, []);
       assert.equal(stored.rows.length, 1);
       const codes = [...claims, ...asked].flatMap(({ code }) => (code === null ? [] : [code]));

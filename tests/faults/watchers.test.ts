@@ -10,6 +10,7 @@ import type { Socket } from "node:net";
 import { test } from "node:test";
 import { startProgram } from "../support/program.ts";
 import type { Program } from "../support/program.ts";
+import { faultRows } from "./support/row.ts";
 import {
   askEverybody,
   claimAtOnce,
@@ -37,6 +38,10 @@ test(`${WATCHERS} watchers of a sale`, { skip: engineMissing }, async (t) => {
   const program = await startProgram(t);
   for (const mechanism of MECHANISMS) {
     await t.test(`${mechanism}: all see the end, in order`, async (t) => {
+      const [watched, unread] = faultRows(t, [
+        { row: "N7", mechanism, fault: `${WATCHERS} streams watch a sale` },
+        { row: "N8", mechanism, fault: `${DEAF} streams that never read, beside ${WATCHERS}` },
+      ]);
       const sale = await openSale(program, { mechanism, limit: LIMIT });
       const residentMiB = residentOf(program);
       const watchers = Array.from({ length: WATCHERS }, () => watch(sale));
@@ -48,11 +53,15 @@ test(`${WATCHERS} watchers of a sale`, { skip: engineMissing }, async (t) => {
         () => watchers.every(({ frames }) => frames.length > 0),
         "everybody's first frame",
       );
+      watched!.injected(WATCHERS);
+      unread!.injected(DEAF);
       const claims = await claimAtOnce(sale, people(PEOPLE));
+      const answeredMs = performance.now();
       await until(
         () => watchers.every(({ frames }) => frames.at(-1)?.state === "sold-out"),
         "everybody sees the end",
       );
+      watched!.recovered("L6", performance.now() - answeredMs);
       for (const { frames } of watchers) {
         assert.equal(frames.at(-1)?.issued, LIMIT);
         for (const [n, frame] of frames.slice(1).entries()) {
@@ -63,7 +72,9 @@ test(`${WATCHERS} watchers of a sale`, { skip: engineMissing }, async (t) => {
       assert.ok(growthMiB < GROWTH_MIB_MAX, `${growthMiB} MiB more`);
       const asked = await askEverybody(sale, claims);
       assert.deepEqual(unsettled(asked), []);
-      assert.deepEqual((await verdict(sale, [...claims, ...asked])).violations, []);
+      const { violations } = await verdict(sale, [...claims, ...asked]);
+      watched!.judged(claims.length, violations.length);
+      assert.deepEqual(violations, []);
     });
   }
 });

@@ -21,6 +21,8 @@ const OUTPUT_CHARACTERS_MAX = 8_000;
 const MAIN = join("packages", "api", "src", "main.ts");
 const REPOSITORY = join(import.meta.dirname, "..", "..");
 
+type Environment = Readonly<Record<string, string>>;
+
 /** The real program, running for one test file on a database of its own. */
 export type Program = {
   /** Where it listens, without a slash at the end. */
@@ -39,12 +41,12 @@ export type Program = {
 
 /**
  * Starts `packages/api/src/main.ts` on a new database and waits until it is ready, every engine that
- * it was given included. `environment` adds to what it is started with. It is stopped and its
- * database dropped after the test.
+ * it was given included. `environment` adds to what it is started with; as a function it is told the
+ * new database's address. It is stopped and its database dropped after the test.
  */
 export async function startProgram(
   t: Pick<TestContext, "after">,
-  environment: Readonly<Record<string, string>> = {},
+  environment: Environment | ((databaseUrl: string) => Environment) = {},
 ): Promise<Program> {
   const postgresUrl = testEngine("postgres");
   const name = `stampede_test_${randomBytes(6).toString("hex")}`;
@@ -67,7 +69,7 @@ export async function startProgram(
       PORT: String(port),
       ADMIN_TOKEN: adminToken,
       LOG_LEVEL: "warn",
-      ...environment,
+      ...(typeof environment === "function" ? environment(databaseUrl) : environment),
     });
   let current = await start();
   running = current;

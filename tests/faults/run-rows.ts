@@ -1,0 +1,76 @@
+// Runs fault tests and gives what their rows reported; for npm run faults and npm run soak.
+import { globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { runTestFiles } from "../support/run-tests.ts";
+import type { RowReport } from "./support/row.ts";
+
+/** A file holds some rows of about a minute each; a hang must not keep a soak for ever. */
+const TEST_MS_MAX = 10 * 60_000;
+
+export type RowsRun = {
+  readonly files: readonly string[];
+  /** Only these rows of the files; all of them where it is empty. */
+  readonly only: readonly string[];
+  readonly concurrency: number;
+  /** Added to this process's own. */
+  readonly environment: Readonly<Record<string, string>>;
+  readonly signal: AbortSignal;
+};
+
+/** Tests of our own tools: they name rows and are none. */
+const toolTests = new Set(["tests/faults/proxy.test.ts", "tests/faults/summary.test.ts"]);
+
+/** Every file that may hold rows, the fast ones of each CI run and those that run here alone. */
+export function faultFiles(): string[] {
+  return globSync("tests/faults/*.{test,fault}.ts")
+    .filter((file) => !toolTests.has(file))
+    .toSorted();
+}
+
+export async function runRows(
+  run: RowsRun,
+): Promise<{ readonly code: number; readonly reports: readonly RowReport[] }> {
+  const folder = mkdtempSync(join(tmpdir(), "stampede-faults-"));
+  const path = join(folder, "rows.jsonl");
+  try {
+    const code = await runTestFiles({
+      files: run.files,
+      options: [`--test-concurrency=${run.concurrency}`, `--test-timeout=${TEST_MS_MAX}`],
+      environment: {
+        ...process.env,
+        ...run.environment,
+        STAMPEDE_FAULT_ROWS: path,
+        ...(run.only.length === 0 ? {} : { STAMPEDE_FAULT_ONLY: run.only.join(" ") }),
+      },
+      signal: run.signal,
+    });
+    return { code, reports: readReports(path) };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Ends with 130 once the terminal says so; a second time changes nothing, since all is on its way. */
+export function endOnSignals(ending: AbortController): void {
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.on(signal, () => {
+      process.exitCode = 130;
+      ending.abort();
+    });
+  }
+}
+
+function readReports(path: string): RowReport[] {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch {
+    // No row reported, so nobody made the file.
+    return [];
+  }
+  return text
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line): RowReport => JSON.parse(line));
+}

@@ -1,0 +1,95 @@
+// What `npm run faults` runs: every row of the fault matrix at least once, or those that are named.
+//
+//   npm run faults [-- ROW ...] [--json FILE]
+//
+// Prints every row with its verdict, the totals and the rows that are not run, writes the same as
+// JSON (.stampede/faults.json), and fails when a row failed, never met what it claims to cover, or
+// neither ran nor has a reason in not-run.ts.
+import { execFileSync } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { parseArgs } from "node:util";
+import { withTestEngines } from "../support/run-tests.ts";
+import { faultless, matrixRows, rowsIn } from "./matrix.ts";
+import { notRun } from "./not-run.ts";
+import { endOnSignals, faultFiles, runRows } from "./run-rows.ts";
+import { failuresOf, tableOf, totalsOf, totalsText } from "./summary.ts";
+
+const CONCURRENCY = 2;
+const RUN_MS_MAX = 60 * 60_000;
+
+const ending = new AbortController();
+endOnSignals(ending);
+const deadline = setTimeout(() => {
+  console.error(`The rows did not end within ${RUN_MS_MAX / 60_000} minutes and are stopped.`);
+  process.exitCode = 1;
+  ending.abort();
+}, RUN_MS_MAX);
+
+try {
+  const succeeded = await main(process.argv.slice(2));
+  process.exitCode ??= succeeded ? 0 : 1;
+} catch (error) {
+  // What was interrupted on purpose needs no explanation.
+  if (!ending.signal.aborted) {
+    process.exitCode = 1;
+    console.error(error instanceof Error ? error.message : error);
+  }
+}
+clearTimeout(deadline);
+process.exit();
+
+async function main(args: readonly string[]): Promise<boolean> {
+  const { values, positionals: selected } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: { json: { type: "string", default: ".stampede/faults.json" } },
+  });
+  const unknown = selected.filter((row) => row !== faultless && !matrixRows.includes(row));
+  if (unknown.length > 0) {
+    throw new Error(`${unknown.join(", ")}: no such row. Rows are called P4, K12 and so on.`);
+  }
+  const files = rowsIn(faultFiles())
+    .filter(({ rows }) => selected.length === 0 || rows.some((row) => selected.includes(row)))
+    .map(({ file }) => file);
+  const told = selected.filter((row) => notRun[row] !== undefined);
+  for (const row of told) console.log(`${row} is not run: ${notRun[row]}`);
+  if (files.length === 0)
+    throw new Error(`No test under tests/faults names ${selected.join(", ")}.`);
+
+  const { signal } = ending;
+  const engines = ["postgres", "redis", "kafka"] as const;
+  const { code, reports } = await withTestEngines(engines, signal, async (environment) =>
+    runRows({ files, only: selected, concurrency: CONCURRENCY, environment, signal }),
+  );
+  signal.throwIfAborted();
+  const failures = failuresOf(reports, {
+    wanted: selected.length === 0 ? matrixRows : selected,
+    notRun,
+    testCode: selected.length === 0 ? code : null,
+  });
+  const totals = totalsOf(reports);
+  console.log(`\n${tableOf(reports)}\n\n${totalsText(totals)}`);
+  if (selected.length === 0) {
+    for (const [row, reason] of Object.entries(notRun)) console.log(`${row} is not run: ${reason}`);
+  }
+  for (const failure of failures) console.error(failure);
+  mkdirSync(dirname(values.json), { recursive: true });
+  const commit = commitOf();
+  const command = ["npm run faults", ...(args.length === 0 ? [] : ["--", ...args])].join(" ");
+  const json = { commit, command, totals, failures, notRun, rows: reports };
+  writeFileSync(values.json, `${JSON.stringify(json, null, 2)}\n`);
+  console.log(`Also in ${values.json}.`);
+  return failures.length === 0;
+}
+
+function commitOf(): string | null {
+  try {
+    const stdio = ["ignore", "pipe", "ignore"] as const;
+    const args = ["describe", "--always", "--dirty"];
+    return execFileSync("git", args, { encoding: "utf8", stdio: [...stdio] }).trim();
+  } catch {
+    // Not a clone, or no git here: the figures are of an unknown commit.
+    return null;
+  }
+}

@@ -1,0 +1,88 @@
+// What `npm run soak` runs: the rows of the fault matrix again and again, in random order and each
+// with a new seed, until the time is over or one of them fails.
+//
+//   npm run soak -- --minutes N [ROW ...]
+import { randomInt } from "node:crypto";
+import { parseArgs } from "node:util";
+import { withTestEngines } from "../support/run-tests.ts";
+import { matrixRows, rowsIn } from "./matrix.ts";
+import { endOnSignals, faultFiles, runRows } from "./run-rows.ts";
+import { failuresOf, replayCommand, tableOf, totalsOf, totalsText } from "./summary.ts";
+import type { RowReport } from "./support/row.ts";
+
+const SEED_MAX = 0xffff_ffff;
+const MINUTES_MAX = 7 * 24 * 60;
+
+type RowRun = { readonly file: string; readonly row: string };
+
+const ending = new AbortController();
+endOnSignals(ending);
+try {
+  const succeeded = await main(process.argv.slice(2));
+  process.exitCode ??= succeeded ? 0 : 1;
+} catch (error) {
+  // What was interrupted on purpose needs no explanation.
+  if (!ending.signal.aborted) {
+    process.exitCode = 1;
+    console.error(error instanceof Error ? error.message : error);
+  }
+}
+process.exit();
+
+async function main(args: readonly string[]): Promise<boolean> {
+  const { values, positionals: selected } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: { minutes: { type: "string" } },
+  });
+  const minutes = Number(values.minutes);
+  if (!(minutes > 0 && minutes <= MINUTES_MAX)) {
+    throw new Error(`Say how long: npm run soak -- --minutes 30 (at most ${MINUTES_MAX}).`);
+  }
+  const wanted = selected.length === 0 ? matrixRows : selected;
+  const runs = rowsIn(faultFiles()).flatMap(({ file, rows }) =>
+    rows.filter((row) => wanted.includes(row)).map((row): RowRun => ({ file, row })),
+  );
+  if (runs.length === 0) throw new Error(`No test names ${wanted.join(", ")}.`);
+  const engines = ["postgres", "redis", "kafka"] as const;
+  return withTestEngines(engines, ending.signal, async (environment) =>
+    soak(runs, { endMs: performance.now() + minutes * 60_000, environment }),
+  );
+}
+
+type Soaking = {
+  readonly endMs: number;
+  readonly environment: Readonly<Record<string, string>>;
+};
+
+/** Each row once in every round, in an order of its own. */
+async function soak(runs: readonly RowRun[], { endMs, environment }: Soaking): Promise<boolean> {
+  const { signal } = ending;
+  const reports: RowReport[] = [];
+  let failures: readonly string[] = [];
+  let queue: RowRun[] = [];
+  while (failures.length === 0 && performance.now() < endMs && !signal.aborted) {
+    if (queue.length === 0) queue = shuffled(runs);
+    const next = queue.shift();
+    if (next === undefined) break;
+    const seed = randomInt(SEED_MAX);
+    const only = [next.row];
+    const seeded = { ...environment, STAMPEDE_FAULT_SEED: String(seed) };
+    const files = [next.file];
+    const run = await runRows({ files, only, concurrency: 1, environment: seeded, signal });
+    if (signal.aborted) break;
+    reports.push(...run.reports);
+    failures = failuresOf(run.reports, { wanted: only, notRun: {}, testCode: null });
+    if (failures.length > 0) console.error(`The same again: ${replayCommand({ ...next, seed })}`);
+  }
+  console.log(`\n${tableOf(reports)}\n\n${totalsText(totalsOf(reports))}`);
+  for (const failure of failures) console.error(failure);
+  return failures.length === 0 && reports.length > 0;
+}
+
+function shuffled<Value>(values: readonly Value[]): Value[] {
+  return values
+    .map((value) => ({ value, at: randomInt(SEED_MAX) }))
+    .toSorted((one, other) => one.at - other.at)
+    .map(({ value }) => value);
+}

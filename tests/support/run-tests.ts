@@ -1,0 +1,109 @@
+// Real engines for tests, and `node --test` on some files: what npm test, npm run faults and npm run
+// soak have in common.
+import { spawn } from "node:child_process";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  EngineUnavailable,
+  engineTitles,
+  signalGroup,
+  startKafka,
+  startPostgres,
+  startRedis,
+  testEngineVariables,
+} from "@stampede/infrastructure/embedded";
+import type { EngineName, RunningEngine } from "@stampede/infrastructure/embedded";
+
+const starts = { postgres: startPostgres, redis: startRedis, kafka: startKafka } as const;
+
+/**
+ * Starts the engines on free ports and an empty folder, and stops them whatever `use` comes to. It
+ * is given what the tests have to find in their environment.
+ */
+export async function withTestEngines<Value>(
+  wanted: readonly EngineName[],
+  signal: AbortSignal,
+  use: (urls: Record<string, string>) => Promise<Value>,
+): Promise<Value> {
+  await using stack = new AsyncDisposableStack();
+  const dataFolder = mkdtempSync(join(tmpdir(), "stampede-test-"));
+  stack.defer(() => rmSync(dataFolder, { recursive: true, force: true }));
+  // PostgreSQL runs as another user where this one is root, and has to pass through.
+  chmodSync(dataFolder, 0o711);
+  const urls = await startEngines(wanted, { dataFolder, stack, signal });
+  // Awaited here, or the engines would be stopped while the tests still run.
+  return await use(urls);
+}
+
+type Starting = {
+  readonly dataFolder: string;
+  readonly stack: AsyncDisposableStack;
+  readonly signal: AbortSignal;
+};
+
+async function startEngines(
+  wanted: readonly EngineName[],
+  { dataFolder, stack, signal }: Starting,
+): Promise<Record<string, string>> {
+  const report = (line: string): void => console.log(line);
+  const engines: RunningEngine[] = [];
+  const off: string[] = [];
+  const outcomes = await Promise.allSettled(
+    wanted.map(async (name) => {
+      try {
+        const engine = stack.use(await starts[name]({ dataFolder, report, signal }));
+        engines.push(engine);
+      } catch (error) {
+        if (!(error instanceof EngineUnavailable)) throw error;
+        off.push(`${engineTitles[name]} is off: ${error.reason} ${error.remedy}`);
+      }
+    }),
+  );
+  for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
+  for (const line of off) console.log(`${line} The tests that need it are skipped.`);
+  if (off.length > 0 && process.env["STAMPEDE_NO_SKIPS"] === "1") {
+    throw new Error("STAMPEDE_NO_SKIPS=1 allows no skipped tests, so none are run.");
+  }
+  const titles = engines.map((engine) => `${engineTitles[engine.name]} (port ${engine.port})`);
+  console.log(`Engines: ${titles.length === 0 ? "none" : titles.sort().join(", ")}.`);
+  return Object.fromEntries(engines.map(({ name, url }) => [testEngineVariables[name], url]));
+}
+
+type TestRun = {
+  readonly files: readonly string[];
+  /** For `node --test`. */
+  readonly options: readonly string[];
+  readonly environment: NodeJS.ProcessEnv;
+  /** Ends the tests, each of their processes. */
+  readonly signal: AbortSignal;
+};
+
+/** Runs the files and resolves with the exit code, 1 where a signal ended the run. */
+export async function runTestFiles({
+  files,
+  options,
+  environment,
+  signal,
+}: TestRun): Promise<number> {
+  const child = spawn(
+    process.execPath,
+    ["--test", "--test-reporter=spec", ...options, ...files],
+    // In a group of its own, so that one signal ends every test process.
+    { stdio: ["ignore", "inherit", "inherit"], env: environment, detached: true },
+  );
+  const { pid } = child;
+  const endTests = (): void => {
+    if (pid !== undefined) signalGroup(pid, "SIGTERM");
+  };
+  signal.addEventListener("abort", endTests, { once: true });
+  if (signal.aborted) endTests();
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("exit", resolve);
+  });
+  signal.removeEventListener("abort", endTests);
+  // Whatever a test left behind in the group must not keep an engine's folder busy.
+  if (pid !== undefined) signalGroup(pid, "SIGKILL");
+  return code ?? 1;
+}
