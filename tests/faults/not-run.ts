@@ -2,4 +2,16 @@
  * The rows of the matrix that no test produces, each with its reason. `npm run faults` prints them,
  * and fails for a row that is neither here nor reported, and for one that is both.
  */
-export const notRun: Readonly<Record<string, string>> = {};
+export const notRun: Readonly<Record<string, string>> = {
+  A12: "there is one build only so far; script number and record schema are tested by the adapters",
+  P9: "an I/O error on fsync needs a device mapper or a library loaded into PostgreSQL",
+  R4: "not built yet: no Redis replica is promoted",
+  R11: "not built yet: no Redis replica is promoted; generations are tested by the adapter",
+  K9: "not built yet: only PostgreSQL's and Redis' disks are filled up",
+  N9: "not built yet: streams return one by one in the page's tests",
+  T1: "the clock of one process cannot be moved here; no deadline or window reads it",
+  T3: "the clock of one process cannot be moved here; no deadline or window reads it",
+  T4: "there are no tokens: AUTH=jwt is not built",
+  O2: "not built yet: a restored backup loses rows by definition in v1",
+  O4: "not built yet: pairs of faults",
+};
