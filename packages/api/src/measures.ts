@@ -176,7 +176,7 @@ export function deciderMeasures(
       "From the broker's time of appending the oldest undecided record to now by the database's clock.",
       () => facts().oldestUndecidedMs / 1_000,
     ),
-    gauge("stampede_queues_halted", "Queues halted by this process.", () => facts().halted),
+    gauge("stampede_queues_halted", "Queues that are halted now.", () => facts().halted),
     {
       name: "stampede_decided_total",
       help: "Records decided by this process.",

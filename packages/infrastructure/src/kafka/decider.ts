@@ -45,8 +45,12 @@ export type DeciderFacts = {
    * changes nothing), and never negative. An alarm on it notices a decider that died.
    */
   readonly oldestUndecidedMs: number;
-  /** Records decided and events halted since this process started. */
+  /** Records decided since this process started. */
   readonly decided: number;
+  /**
+   * Events that are halted now, whoever halted them and when: the door halts as well, and an alarm
+   * must neither miss that nor end with the process that saw it.
+   */
   readonly halted: number;
 };
 
@@ -78,12 +82,13 @@ export class Decider {
   }
 
   facts(): DeciderFacts {
+    const leading = this.#leadership.isLeader();
     return {
-      leading: this.#leadership.isLeader(),
+      leading,
       active: this.#active.size,
       ...this.#backlog.facts(this.#options.postgres.clock.nowMs()),
       decided: this.#decided,
-      halted: this.#halts.count(),
+      halted: leading ? this.#halts.count() : 0,
     };
   }
 

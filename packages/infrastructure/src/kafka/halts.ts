@@ -6,14 +6,17 @@ import type { Postgres } from "../postgres/open.ts";
 export type Halts = {
   /** Why this process has just halted an event; null where it has not (the row tells the rest). */
   reason(eventId: EventId): string | null;
+  /** Whether anybody has halted it, as the rows were within the last second, or this process just now. */
+  isHalted(eventId: EventId): boolean;
+  /** So many events are halted, whoever did it and when. */
+  count(): number;
   /** Counts here at once; the row follows as soon as PostgreSQL takes it. */
   halt(eventId: EventId, reason: string): void;
-  /** Events halted by this process since it started. */
-  count(): number;
   close(): void;
 };
 
-const WRITE_AGAIN_MS = 1_000;
+/** Missing rows are written, and all of them are read, at this pace. */
+const EXCHANGE_EVERY_MS = 1_000;
 /** Once the row is there, every process reads it within a second: this one may forget. */
 const FORGET_MS = 3_000;
 
@@ -23,7 +26,8 @@ export function queueHalts(
   onHalt: (eventId: EventId, reason: string) => void,
 ): Halts {
   const halted = new Map<EventId, { readonly reason: string; writtenAtMs: number | null }>();
-  let count = 0;
+  let standing: ReadonlySet<EventId> = new Set();
+  let closed = false;
 
   const writeMissing = async (): Promise<void> => {
     for (const [eventId, entry] of halted) {
@@ -35,26 +39,33 @@ export function queueHalts(
       }
     }
   };
-  const write = (): void => {
-    writeMissing().catch((error: unknown) => {
-      // PostgreSQL is away: the event stays halted here, and the next tick writes it.
-      if (!(error instanceof EngineFault)) throw error;
-    });
+  const exchange = async (): Promise<void> => {
+    try {
+      await writeMissing();
+      standing = await readHalts(postgres);
+    } catch (error) {
+      // PostgreSQL is away or closed: what is halted stays so here, and the next tick writes it.
+      if (!closed && !(error instanceof EngineFault)) throw error;
+    }
   };
-  const timer = setInterval(write, WRITE_AGAIN_MS);
+  const timer = setInterval(() => void exchange(), EXCHANGE_EVERY_MS);
   timer.unref();
+  void exchange();
 
   return {
     reason: (eventId) => halted.get(eventId)?.reason ?? null,
+    isHalted: (eventId) => halted.has(eventId) || standing.has(eventId),
+    count: () => new Set([...standing, ...halted.keys()]).size,
     halt(eventId, reason) {
       if (halted.has(eventId)) return;
       halted.set(eventId, { reason, writtenAtMs: null });
-      count += 1;
       onHalt(eventId, reason);
-      write();
+      void exchange();
     },
-    count: () => count,
-    close: () => clearInterval(timer),
+    close() {
+      closed = true;
+      clearInterval(timer);
+    },
   };
 }
 
@@ -64,4 +75,12 @@ async function writeHalt(postgres: Postgres, eventId: EventId, reason: string): 
     "UPDATE queues SET halted = $2 WHERE event_id = $1 AND halted IS NULL RETURNING event_id",
     [eventId, reason],
   );
+}
+
+/** Few rows of a table with one for each event of v3; a thousand are read in a millisecond. */
+async function readHalts(postgres: Postgres): Promise<ReadonlySet<EventId>> {
+  const rows = await postgres.query<{ event_id: EventId }>(
+    "SELECT event_id FROM queues WHERE halted IS NOT NULL",
+  );
+  return new Set(rows.map((row) => row.event_id));
 }

@@ -100,7 +100,8 @@ export function kafkaQueueIssuer(options: KafkaQueueOptions): KafkaQueueIssuer {
     },
 
     available(eventId) {
-      if (!kafka.isUp() || halts.reason(eventId) !== null) return false;
+      // This process may not know the event yet: then its halts alone know of it.
+      if (!kafka.isUp() || halts.isHalted(eventId)) return false;
       const known = directory.peek(eventId);
       if ((known?.queue?.halted ?? null) !== null) return false;
       // Whoever looks at an event is about to claim: the first of ten thousand must not wait for three
