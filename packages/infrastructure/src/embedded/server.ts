@@ -27,14 +27,14 @@ export type ServerPlan = {
  * How Node runs the server, here and in every deployment. Ten thousand requests live at one instant:
  * with the default young generation each collection copies all of them, in this one they fit, and
  * `--expose-gc` lets the server empty it while nobody waits (api/src/idle-collection.ts). An old
- * generation of 256 MB is not collected in the middle of a sale
- * (docs/decisions/2026-11-22-heap-flags.md).
+ * generation of 128 MB is not collected in the middle of a rush, and keeps the resident size below
+ * 600 MB (docs/decisions/2026-11-22-heap-flags.md).
  */
 export const serverNodeFlags = [
   "--expose-gc",
   "--min-semi-space-size=128",
   "--max-semi-space-size=128",
-  "--initial-old-space-size=256",
+  "--initial-old-space-size=128",
   "--max-old-space-size=1024",
 ];
 
