@@ -50,7 +50,8 @@ export function descriptorsOf(pid: number): number {
   return readdirSync(`/proc/${pid}/fd`).length;
 }
 
-function parentOf(pid: number): number | null {
+/** The parent of a process; null where there is none any more. */
+export function parentOf(pid: number): number | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
     // The program's name stands in brackets and may hold any character: state and parent follow it.

@@ -32,16 +32,24 @@ export type Sale = {
   readonly target: Target;
 };
 
-/** An open event on the program; its topic or key exists when this resolves. */
+/** An event on the program, open unless its window says else; its topic or key exists when this resolves. */
 export async function openSale(
   program: Program,
-  { mechanism, limit }: { readonly mechanism: Mechanism; readonly limit: number },
+  {
+    mechanism,
+    limit,
+    window,
+  }: {
+    readonly mechanism: Mechanism;
+    readonly limit: number;
+    readonly window?: { readonly opensAt: string; readonly closesAt: string };
+  },
 ): Promise<Sale> {
   const eventId = `fault-${randomBytes(5).toString("hex")}`;
   const answer = await fetch(`${program.url}/events`, {
     method: "POST",
     headers: { authorization: `Bearer ${program.adminToken}`, "content-type": "application/json" },
-    body: JSON.stringify({ id: eventId, name: "A sale under faults", mechanism, limit }),
+    body: JSON.stringify({ id: eventId, name: "A sale under faults", mechanism, limit, ...window }),
   });
   assert.equal(answer.status, 201, await answer.text());
   const { hostname, port, host } = new URL(program.url);

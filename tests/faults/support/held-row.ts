@@ -1,0 +1,35 @@
+// Another session holds an event's row: whoever claims by the database meanwhile waits for its lock.
+import type { Program } from "../../support/program.ts";
+import { until, withDatabase } from "./sale.ts";
+import type { Sale } from "./sale.ts";
+
+/**
+ * Runs while the sale's row is locked. `untilWaited` resolves when a session of the service waits for
+ * it. What `run` returns is awaited before the row is free: a claim that waits for it goes in an object.
+ */
+export async function whileRowHeld<Value>(
+  { program, eventId }: Sale,
+  run: (untilWaited: () => Promise<void>) => Promise<Value>,
+): Promise<Value> {
+  return withDatabase(program, async (holder) => {
+    await holder.query("BEGIN");
+    await holder.query("SELECT 1 FROM events WHERE id = $1 FOR UPDATE", [eventId]);
+    const value = await run(async () =>
+      until(async () => (await blockedSessions(program)) > 0, "a claim waits for the event's row"),
+    );
+    await holder.query("ROLLBACK");
+    return value;
+  });
+}
+
+/** In a session of its own each time: `pg_stat_activity` would not change within the holder's. */
+async function blockedSessions(program: Program): Promise<number> {
+  return withDatabase(program, async (client) => {
+    const { rows } = await client.query<{ blocked: number }>(
+      `SELECT count(*)::integer AS blocked FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name = 'stampede'
+          AND cardinality(pg_blocking_pids(pid)) > 0`,
+    );
+    return rows[0]!.blocked;
+  });
+}
