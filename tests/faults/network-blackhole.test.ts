@@ -30,6 +30,8 @@ const SPREAD_MS = AWAY_MS + 2 * BEFORE_MS;
 const DEADLINE_MS = SPREAD_MS + 20_000;
 /** No request may last longer: the longest bound of the service is 8 s for a row. */
 const ANSWER_MS_MAX = 12_000;
+/** Who waited for as long met the black hole. */
+const WAITED_MS = 1_000;
 const L3_MS_MAX = { postgres: 5_000, redis: 2_000, kafka: 15_000 } as const;
 
 /** Which mechanisms cannot serve without the engine; the others must not notice. */
@@ -88,7 +90,9 @@ function judgeAnswers(
   { affected, name }: { readonly affected: boolean; readonly name: string },
 ): void {
   const { refused = 0, unknown = 0 } = tally(attempts);
-  if (affected) assert.ok(refused + unknown > 0, `${name}: nobody met the fault`);
+  // On a busy machine v1's claims may all wait in line until the link is back, and then be served.
+  const waited = attempts.some(({ sentMs, returnedMs }) => returnedMs - sentMs > WAITED_MS);
+  if (affected) assert.ok(refused + unknown > 0 || waited, `${name}: nobody met the fault`);
   else assert.equal(refused + unknown, 0, `${name} must not notice: ${refused + unknown} did`);
   const slow = attempts.filter(({ sentMs, returnedMs }) => returnedMs - sentMs > ANSWER_MS_MAX);
   assert.deepEqual(slow, [], `${name}: every answer is bounded`);

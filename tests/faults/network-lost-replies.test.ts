@@ -54,10 +54,9 @@ describe("a reply that is lost after the engine has done its work", { skip: engi
     const row = faultRow(t, { row: "K4", mechanism: "kafka-queue", fault, expects: [situation] });
     const { program, kafka } = await startBehindProxies(t);
     const sale = await openSale(program, { mechanism: "kafka-queue", limit: LIMIT });
-    const traps = [kafka.cutReply(row.pick(1, 2)), kafka.cutReply(row.pick(3, 4))];
+    const traps = [kafka.cutReply(1), kafka.cutReply(row.pick(2, 4))];
     const told = await claims(sale, people(PEOPLE));
-    await allSprung(traps);
-    row.injected(traps.length);
+    row.injected(sprungOf(traps, 1));
     row.met(situation);
     const { refused = 0, unknown = 0 } = tally(told);
     assert.equal(refused + unknown, 0, "the same producer repeats it unnoticed");
@@ -88,11 +87,11 @@ async function cutCommits(t: TestContext, mechanism: Mechanism): Promise<void> {
   const row = faultRow(t, { row: "P4", mechanism, fault, expects });
   const { program, postgres } = await startBehindProxies(t);
   const sale = await openSale(program, { mechanism, limit: LIMIT });
-  const traps = [postgres.cutReply(row.pick(1, 2)), postgres.cutReply(row.pick(3, 4))];
+  const traps = [postgres.cutReply(1), postgres.cutReply(row.pick(2, 4))];
   const told = await claims(sale, people(PEOPLE));
-  await allSprung(traps);
-  row.injected(traps.length);
-  for (const _ of traps) row.met(lost);
+  const cuts = sprungOf(traps, mechanism === "row-lock" ? traps.length : 1);
+  row.injected(cuts);
+  for (let cut = 0; cut < cuts; cut += 1) row.met(lost);
   const { refused = 0, unknown = 0 } = tally(told);
   assert.equal(refused, 0, "nobody may be told that a commit did not happen");
   assert.equal(unknown, mechanism === "row-lock" ? traps.length : 0, JSON.stringify(tally(told)));
@@ -119,8 +118,7 @@ async function cutScripts(t: TestContext, { timesInRow }: { timesInRow: 1 | 2 })
   const [told, ...calm] = await Promise.all(
     [sale!, ...others].map(async (one) => claims(one, people(PEOPLE))),
   );
-  await allSprung(traps);
-  row.injected(traps.length);
+  row.injected(sprungOf(traps, timesInRow));
   const { refused = 0, unknown = 0 } = tally(told!);
   if (timesInRow === 1) assert.equal(refused + unknown, 0, "a repeated script tells what it did");
   else assert.ok(unknown > 0, JSON.stringify(tally(told!)));
@@ -176,9 +174,14 @@ async function killAwaiting(
   await finishRow(row, sale, told, healedMs);
 }
 
-async function allSprung(traps: readonly Trap[]): Promise<void> {
+/**
+ * How many of them sprung. On a busy machine batches grow and there are fewer of them, so the second
+ * of two may never be reached; the first must be.
+ */
+function sprungOf(traps: readonly Trap[], least: number): number {
   const sprung = traps.filter((trap) => trap.isSprung()).length;
-  assert.equal(sprung, traps.length, "a fault that never happened proves nothing");
+  assert.ok(sprung >= least, "a fault that never happened proves nothing");
+  return sprung;
 }
 
 function lastReturn(attempts: readonly Attempt[]): number {

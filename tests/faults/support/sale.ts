@@ -204,10 +204,11 @@ export async function withDatabase<Value>(
 export async function until(
   condition: () => Promise<boolean> | boolean,
   what: string,
+  msMax = FINAL_MS_MAX,
 ): Promise<void> {
-  const endMs = performance.now() + FINAL_MS_MAX;
+  const endMs = performance.now() + msMax;
   while (!(await condition())) {
-    assert.ok(performance.now() < endMs, `not within ${FINAL_MS_MAX} ms: ${what}`);
+    assert.ok(performance.now() < endMs, `not within ${msMax} ms: ${what}`);
     await pause(POLL_MS);
   }
 }
