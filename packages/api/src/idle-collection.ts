@@ -18,9 +18,9 @@ const LOOK_EVERY_MS = 50;
 const IDLE_UTILIZATION_MAX = 0.3;
 /** Less than this is what a quiet process makes of itself in some seconds. */
 const YOUNG_BYTES_MIN = 8_000_000;
-/** An old collection takes some 40 ms, so it is for the pause after a sale: idle for a quarter of a second. */
-const OLD_BYTES_MIN = 32_000_000;
-const OLD_IDLE_LOOKS = 5;
+/** An old collection takes some 40 ms, so it is for the pause after a sale: idle for half a second. */
+const OLD_BYTES_MIN = 48_000_000;
+const OLD_IDLE_LOOKS = 10;
 
 /** One look at the heap, to be called every `LOOK_EVERY_MS`. */
 export function idleCollector(heap: Heap): () => void {

@@ -27,16 +27,15 @@ export type ServerPlan = {
  * How Node runs the server, here and in every deployment. Ten thousand requests live at one instant:
  * with the default young generation each collection copies all of them, in this one they fit, and
  * `--expose-gc` lets the server empty it while nobody waits (api/src/idle-collection.ts). An old
- * generation of 192 MB is not collected in the middle of a rush, and memory that is free goes back at
- * once, which keeps the resident size below 600 MB (docs/decisions/2026-11-22-heap-flags.md).
+ * generation of 256 MB is not collected in the middle of a sale
+ * (docs/decisions/2026-11-22-heap-flags.md).
  */
 export const serverNodeFlags = [
   "--expose-gc",
   "--min-semi-space-size=128",
   "--max-semi-space-size=128",
-  "--initial-old-space-size=192",
+  "--initial-old-space-size=256",
   "--max-old-space-size=1024",
-  "--no-memory-pool",
 ];
 
 /** One heap for all threads: freed memory is found again instead of growing another thread's. */
