@@ -23,7 +23,7 @@ const OPERATIONS = {
   redis: ["claim", "merge", "rebuild", "ping"],
   kafka: ["produce", "fetch", "metadata"],
 };
-const REPAIR_KINDS = ["rows-written", "merged", "latched"] as const;
+const REPAIR_KINDS = ["rows-written", "merged", "latched", "refused"] as const;
 const RECOVERY_KINDS = [
   "decider-takeover",
   "reconciler-takeover",

@@ -155,6 +155,7 @@ describe("what was mended", () => {
       "rows-written": 0,
       merged: 0,
       latched: 0,
+      refused: 0,
     });
     assert.deepEqual(await read("stampede_recoveries_total"), {
       "decider-takeover": 0,

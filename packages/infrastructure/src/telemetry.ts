@@ -36,11 +36,12 @@ export type EstimateErrorFact = { readonly fact: "estimate-error"; readonly erro
 /**
  * What was found missing between Redis and the rows and mended: `rows-written` are reservations
  * written by somebody else than who made them, `merged` are rows that Redis was told of, `latched`
- * are latches set by the reconciler.
+ * are latches set by the reconciler, `refused` are reservations that no coupon was left for: Redis had
+ * lost some and let others in.
  */
 export type RepairFact = {
   readonly fact: "repair";
-  readonly kind: "rows-written" | "merged" | "latched";
+  readonly kind: "rows-written" | "merged" | "latched" | "refused";
   readonly count: number;
 };
 

@@ -22,8 +22,8 @@ export async function whileRowHeld<Value>(
   });
 }
 
-/** In a session of its own each time: `pg_stat_activity` would not change within the holder's. */
-async function blockedSessions(program: Program): Promise<number> {
+/** Sessions of the service that wait for a lock; in a session of its own each time: `pg_stat_activity` would not change within the holder's. */
+export async function blockedSessions(program: Program): Promise<number> {
   return withDatabase(program, async (client) => {
     const { rows } = await client.query<{ blocked: number }>(
       `SELECT count(*)::integer AS blocked FROM pg_stat_activity

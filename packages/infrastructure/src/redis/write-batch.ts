@@ -5,6 +5,7 @@ import { issueBatch, lockEvent, readUnderLock } from "../postgres/coupon-issues.
 import type { IssuedBatch } from "../postgres/coupon-issues.ts";
 import type { EventDirectory } from "../postgres/event-directory.ts";
 import type { Postgres } from "../postgres/open.ts";
+import { publishRepair } from "../telemetry.ts";
 
 /** Where reserved coupons become rows. */
 export type RowWriting = {
@@ -53,5 +54,6 @@ export async function writeBatch(
   });
   const known = { event: batch.event, queue: null, generation: null };
   writing.directory.noteCommitted(known, batch.added);
+  publishRepair("refused", batch.answers.filter((answer) => !answer.ok).length);
   return batch;
 }

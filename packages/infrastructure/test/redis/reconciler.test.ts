@@ -118,10 +118,12 @@ describe("the reconciler of v2", { skip: missing("postgres", "redis") }, () => {
 
   // Red when a reservation that the guard refused stays beside the latch (B14).
   test("drops a reservation that the guard refused, with the latch", async (t) => {
+    const facts = hearFacts(t);
     const { counter, eventId } = await openSale(t, { limit: 2 });
     await untilCompared(counter, eventId);
     await abandonReservation(counter, eventId, [person(1)]);
-    await writeBatch({ ...counter, drawCode }, eventId, [person(2), person(3)]);
+    await writeBatch({ ...counter, drawCode }, eventId, [person(2), person(3), person(4)]);
+    assert.equal(facts.repaired("refused"), 1, "the fourth came too late");
     await until(async () => (await stateOf(counter, eventId)).latched, 2 * WITHIN_MS);
     assert.deepEqual((await personsOf(counter, eventId)).sort(), [person(2), person(3)]);
     const answer = await counter.issuer.claim(eventId, person(1));
