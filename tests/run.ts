@@ -8,6 +8,11 @@
 import { randomInt } from "node:crypto";
 import { globSync } from "node:fs";
 import type { EngineName } from "@stampede/infrastructure/embedded";
+import { marks } from "./faults/marks.ts";
+import { notRun } from "./faults/not-run.ts";
+import { withReports } from "./faults/run-rows.ts";
+import { CLAIMS_MIN, failuresOf, tableOf, totalsOf, totalsText } from "./faults/summary.ts";
+import type { RowReport } from "./faults/support/row.ts";
 import { runTestFiles, withTestEngines } from "./support/run-tests.ts";
 
 const everyTest = ["packages/*/test/**/*.test.ts", "web/test/**/*.test.ts", "tests/**/*.test.ts"];
@@ -25,6 +30,8 @@ type Command = {
   readonly engines: readonly EngineName[];
   readonly files: readonly string[];
   readonly options: readonly string[];
+  /** Nothing was chosen: all tests, and what they come to together. */
+  readonly whole: boolean;
 };
 
 const ending = new AbortController();
@@ -61,6 +68,37 @@ async function run(command: Command): Promise<number> {
 }
 
 async function runTests(command: Command, urls: Record<string, string>): Promise<number> {
+  const whole = command.whole && engineNames.length === Object.keys(urls).length;
+  if (!whole) return runOrdered(command, urls);
+  return withReports(async (reporting, reports) => {
+    let failures: readonly string[] = [];
+    const code = await runOrdered(command, { ...urls, ...reporting }, () => {
+      failures = judgeRows(reports());
+    });
+    return code === 0 && failures.length > 0 ? 1 : code;
+  });
+}
+
+/** What the fault rows of a whole run came to, and what keeps them from being a success. */
+function judgeRows(reports: readonly RowReport[]): readonly string[] {
+  console.log(`\nUnder faults:\n${tableOf(reports)}\n\n${totalsText(totalsOf(reports))}`);
+  const failures = failuresOf(reports, {
+    wanted: [],
+    notRun,
+    marks: Object.values(marks),
+    claimsMin: CLAIMS_MIN,
+    // What a failed test comes to is told by the runner.
+    testCode: null,
+  });
+  for (const failure of failures) console.log(failure);
+  return failures;
+}
+
+async function runOrdered(
+  command: Command,
+  urls: Record<string, string>,
+  beforeSummary?: () => void,
+): Promise<number> {
   const seed = randomInt(0xffff_ffff);
   const ownSeed = command.options.some((option) => option.startsWith("--test-random-seed"));
   if (!ownSeed) {
@@ -78,6 +116,7 @@ async function runTests(command: Command, urls: Record<string, string>): Promise
     ],
     environment: { ...process.env, ...urls },
     signal: ending.signal,
+    ...(beforeSummary === undefined ? {} : { beforeSummary }),
   });
 }
 
@@ -98,5 +137,6 @@ function readCommand(args: readonly string[]): Command {
   const files = globSync(patterns.length === 0 ? everyTest : patterns, {
     exclude: (path) => path.includes("node_modules"),
   });
-  return { engines, files: files.toSorted(), options };
+  const whole = patterns.length === 0 && !options.some((option) => option.includes("pattern"));
+  return { engines, files: files.toSorted(), options, whole };
 }

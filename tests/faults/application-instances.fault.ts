@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Program } from "../support/program.ts";
+import { marksOfAllRows } from "./marks.ts";
 import { startOnPrivateEngines } from "./support/private-engines.ts";
 import { procMissing } from "./support/processes.ts";
 import { redisCommand } from "./support/redis-command.ts";
@@ -94,7 +95,7 @@ async function finish({ sale, row, told }: FaultSale): Promise<void> {
   assert.deepEqual(unsettled(asked), [], sale.mechanism);
   row.recovered("L2", performance.now() - healedMs);
   const { violations, stored } = await verdict(sale, [...told, ...asked]);
-  row.judged(told.length + asked.length, violations.length);
+  row.judged(told, violations.length);
   assert.deepEqual(violations, [], sale.mechanism);
   assert.equal(stored.rows.length, LIMIT);
 }
@@ -107,7 +108,7 @@ test(
       row: "A5",
       mechanism: "redis-counter",
       fault: "SIGKILL of the service after the last commit, before Redis has the latch",
-      expects: ["latch set by the reconciler"],
+      expects: [marksOfAllRows.latchedByReconciler],
     });
     const at = await startOnPrivateEngines(t);
     const limit = 50;
@@ -134,12 +135,12 @@ test(
     );
     row.recovered("L4", performance.now() - startedMs);
     await until(async () => (await counted(at.program, LATCHED)) > 0, "the reconciler tells of it");
-    row.met("latch set by the reconciler");
+    row.met(marksOfAllRows.latchedByReconciler);
     told.push(...(await claimAtOnce(sale, crowd)));
     const { replay = 0, "sold-out": soldOut = 0 } = tally(told.slice(crowd.length));
     assert.deepEqual({ replay, soldOut }, { replay: limit, soldOut: limit });
     const { violations, stored } = await verdict(sale, told);
-    row.judged(told.length, violations.length);
+    row.judged(told, violations.length);
     assert.deepEqual(violations, []);
     assert.equal(stored.rows.length, limit);
   },

@@ -10,6 +10,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { testEngine } from "@stampede/infrastructure/embedded";
 import type { Attempt } from "@stampede/lab";
 import { startProgram } from "../support/program.ts";
+import { marks } from "./marks.ts";
 import { redisCommand } from "./support/redis-command.ts";
 import { faultRow } from "./support/row.ts";
 import {
@@ -44,11 +45,7 @@ test(
       row: "A4",
       mechanism: "redis-counter",
       fault: "SIGKILL of the service with all coupons reserved and no row committed",
-      expects: [
-        "crash between reservation and commit",
-        "v2 claim waited for the latch",
-        "reconciler wrote another instance's reservation",
-      ],
+      expects: [marks.crashReserved, marks.waitedForLatch, marks.writtenForAnother],
     });
     const program = await startProgram(t);
     const sale = await openSale(program, { mechanism: "redis-counter", limit: LIMIT });
@@ -59,7 +56,7 @@ test(
       row.injected();
       const cut = await claims;
       assert.deepEqual(tally(cut), { unknown: PEOPLE });
-      row.met("crash between reservation and commit");
+      row.met(marks.crashReserved);
       told.push(...cut);
       await program.restart();
     });
@@ -68,16 +65,16 @@ test(
     row.recovered("L1", writtenMs);
     assert.ok(writtenMs < WRITTEN_MS_MAX, `${writtenMs} ms`);
     if ((await counted(program, WRITTEN)) >= LIMIT - SERVED_BEFORE) {
-      row.met("reconciler wrote another instance's reservation");
+      row.met(marks.writtenForAnother);
     }
     const lateAnswers = await late;
     const early = lateAnswers.filter(({ returnedMs }) => returnedMs < healedMs);
     assert.equal(tally(early)["sold-out"] ?? 0, 0, "sold out was told before the rows were there");
-    if (early.length < LATE) row.met("v2 claim waited for the latch");
+    if (early.length < LATE) row.met(marks.waitedForLatch);
     told.push(...lateAnswers);
     await finish(sale, { told, crowd });
     const { violations, stored } = await verdict(sale, told);
-    row.judged(told.length, violations.length);
+    row.judged(told, violations.length);
     assert.deepEqual(violations, []);
     assert.equal(stored.rows.length, LIMIT);
   },

@@ -9,6 +9,7 @@ import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { startProgram } from "../support/program.ts";
 import type { Program } from "../support/program.ts";
+import { marksOfAllRows } from "./marks.ts";
 import { startKafkaCluster } from "./support/kafka-cluster.ts";
 import type { KafkaCluster, KafkaNode } from "./support/kafka-cluster.ts";
 import { appendRaw, changeSetting, deleteTopic, topicState } from "./support/kafka-operator.ts";
@@ -124,7 +125,7 @@ async function tooFewReplicas(t: TestContext, open: Open): Promise<void> {
     row: "K3",
     mechanism: "kafka-queue",
     fault: "SIGSTOP of a follower where all three replicas have to be in sync",
-    expects: ["NotEnoughReplicas", "a claim's outcome was unknown"],
+    expects: [marksOfAllRows.notEnoughReplicas, "a claim's outcome was unknown"],
   });
   const { program, cluster } = await open();
   const { brokers } = cluster;
@@ -150,7 +151,7 @@ async function tooFewReplicas(t: TestContext, open: Open): Promise<void> {
   const record = { key: null, value: Buffer.from("nobody's") };
   const tooFew = (error: unknown): boolean => error instanceof WireError && error.code === TOO_FEW;
   await assert.rejects(appendRaw(at, [record]), tooFew);
-  row.met("NotEnoughReplicas");
+  row.met(marksOfAllRows.notEnoughReplicas);
   const later = await claimAtOnce(sale, people(SOME));
   assert.deepEqual(tally(later), { refused: SOME }, "certainly not appended");
   const healedMs = performance.now();

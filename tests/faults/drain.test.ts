@@ -84,7 +84,7 @@ async function stopInRush(
   assert.deepEqual(unsettled(asked), []);
   row.recovered("L2", performance.now() - healedMs);
   const { violations, stored } = await verdict(sale, [...told, ...again, ...asked]);
-  row.judged(told.length + again.length, violations.length);
+  row.judged([...told, ...again], violations.length);
   assert.deepEqual(violations, []);
   assert.equal(stored.rows.length, LIMIT);
   return told;

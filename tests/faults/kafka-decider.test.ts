@@ -9,6 +9,7 @@ import type { TestContext } from "node:test";
 import { testEngine } from "@stampede/infrastructure/embedded";
 import type { Attempt } from "@stampede/lab";
 import { startProgram } from "../support/program.ts";
+import { marks } from "./marks.ts";
 import { assertAudit, startAudit } from "./support/kafka-audit.ts";
 import {
   endLeadership,
@@ -42,7 +43,6 @@ const SUCCESSOR_MS_MAX = 30_000;
 const SPREAD_MS = 9_000;
 /** Slow enough to have a batch in its hands for seconds. */
 const PACE = 10;
-const FENCED = "stale decider fenced";
 
 describe("a decider beside the door", { skip: engineMissing }, () => {
   test("that is killed after its commits is followed by one that goes on from the mark", async (t) => {
@@ -79,7 +79,7 @@ describe("a decider beside the door", { skip: engineMissing }, () => {
       row: "K12",
       mechanism: "kafka-queue",
       fault: "SIGSTOP of decider A with a batch in its hands, B takes over, SIGCONT of A; twice",
-      expects: [FENCED],
+      expects: [marks.staleDecider],
     });
     const sale = await openAudited(t);
     const bystanders = await openBystanders(sale.program, SPREAD_MS);
@@ -117,7 +117,7 @@ async function sleepInTransaction(
   });
   // The first one is the next to get the row: only its epoch is stale. The audit tells whose it was.
   await until(async () => (await queueOf(sale)).nextOffset === nextOffset + 30, "all are decided");
-  row.met(FENCED);
+  row.met(marks.staleDecider);
   return told;
 }
 
@@ -143,7 +143,7 @@ async function sleepBetween(
     first.thaw();
     // The second one has nothing to decide: whoever comes for the row now comes too late.
     await untilBlocked(sale, first);
-    row.met(FENCED);
+    row.met(marks.staleDecider);
   });
   return told;
 }

@@ -155,7 +155,7 @@ async function finish(
   assert.deepEqual(unsettled(asked), []);
   row.recovered("L2", performance.now() - answeredMs);
   const { violations, stored } = await verdict(sale, [...claims, ...asked]);
-  row.judged(claims.length, violations.length);
+  row.judged(claims, violations.length);
   assert.deepEqual(violations, []);
   assert.equal(stored.rows.length, LIMIT);
 }

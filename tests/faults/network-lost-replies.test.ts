@@ -10,6 +10,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { TestContext } from "node:test";
 import type { Attempt, Mechanism } from "@stampede/lab";
+import { marks } from "./marks.ts";
 import { finishRow, foundTheirRow, startBehindProxies } from "./support/proxy-program.ts";
 import type { Trap } from "./support/proxy.ts";
 import { faultRow } from "./support/row.ts";
@@ -80,8 +81,7 @@ describe("a service that dies before the reply", { skip: engineMissing }, () => 
 
 /** P4. v1 tells the one person behind the COMMIT that nobody knows; v2 and v3 read again by themselves. */
 async function cutCommits(t: TestContext, mechanism: Mechanism): Promise<void> {
-  const lost = "a COMMIT's reply was lost after the commit";
-  const found = "a retry after INFO found its own row";
+  const { commitLost: lost, foundOwnRow: found } = marks;
   const expects = mechanism === "row-lock" ? [lost, found] : [lost];
   const fault = "the reply to COMMIT n is cut, twice";
   const row = faultRow(t, { row: "P4", mechanism, fault, expects });
@@ -95,7 +95,10 @@ async function cutCommits(t: TestContext, mechanism: Mechanism): Promise<void> {
   const { refused = 0, unknown = 0 } = tally(told);
   assert.equal(refused, 0, "nobody may be told that a commit did not happen");
   assert.equal(unknown, mechanism === "row-lock" ? traps.length : 0, JSON.stringify(tally(told)));
-  for (const _ of foundTheirRow(told)) row.met(found);
+  for (const _ of foundTheirRow(told)) {
+    row.met(found);
+    row.met(marks.unknownApplied);
+  }
   if (mechanism === "row-lock") assert.equal(foundTheirRow(told).length, traps.length);
   await finishRow(row, sale, told, lastReturn(told));
 }

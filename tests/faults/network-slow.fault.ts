@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { TestContext } from "node:test";
 import type { Attempt, Mechanism } from "@stampede/lab";
+import { marksOfAllRows } from "./marks.ts";
 import { finishRow, foundTheirRow, startBehindProxies } from "./support/proxy-program.ts";
 import type { ProxiedProgram } from "./support/proxy-program.ts";
 import type { Trap } from "./support/proxy.ts";
@@ -42,7 +43,7 @@ describe("links that are slow or break", { skip: engineMissing }, () => {
   });
 
   test("N5: replies come byte by byte, and some are cut in their middle", async (t) => {
-    const halved = "a reply was cut in its middle";
+    const halved = marksOfAllRows.cutMidBody;
     const fault = "1-byte slices from each engine; COMMIT, EVALSHA, Produce n cut after 3 bytes";
     const row = faultRow(t, { row: "N5", mechanism: "all", fault, expects: [halved] });
     const behind = await startBehindProxies(t);

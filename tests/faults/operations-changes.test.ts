@@ -10,6 +10,7 @@ import { test } from "node:test";
 import { testEngine } from "@stampede/infrastructure/embedded";
 import type { Attempt } from "@stampede/lab";
 import { startProgram } from "../support/program.ts";
+import { marks } from "./marks.ts";
 import { endOf } from "./support/kafka-operator.ts";
 import { queueOf, topicOf } from "./support/kafka-sale.ts";
 import { changeEvent, endSale, readEvent } from "./support/operations.ts";
@@ -57,7 +58,7 @@ test("an operator changes events while people claim", { skip: engineMissing }, a
   const brokers = testEngine("kafka");
   await t.test("raises, pauses, and raises against the last coupon", async (t) => {
     const fault = "raises, six at one If-Match, a pause, and raises against the last coupon";
-    const expects = ["raise lost against the last coupon", "a claim met the pause"];
+    const expects = [marks.raiseLost, "a claim met the pause"];
     const sales = MECHANISMS.map((mechanism) => {
       return { mechanism, row: faultRow(t, { row: "O1", mechanism, fault, expects }) };
     });
@@ -179,7 +180,7 @@ async function raiseToTheEnd(
       continue;
     }
     assert.equal(answer.problem, "limit-not-raisable");
-    if (remaining > 0) row.met("raise lost against the last coupon");
+    if (remaining > 0) row.met(marks.raiseLost);
     const { limit } = event;
     const ended = await readEvent(program, sale.eventId);
     assert.equal(ended?.issued, limit, "S20: only a sold-out event refuses a raise");

@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
+import { marks } from "./marks.ts";
 import { logOf, startOnPrivateEngines } from "./support/private-engines.ts";
 import type { PrivateEngine } from "./support/private-engines.ts";
 import { procMissing } from "./support/processes.ts";
@@ -21,7 +22,7 @@ const rows = [
     row: "P1",
     fault: "PostgreSQL is stopped (fast) and started again in mid-sale",
     take: async (postgres: PrivateEngine) => postgres.stop(),
-    expects: ["57P01"],
+    expects: [marks.sessionEnded],
   },
   {
     row: "P2",
@@ -56,7 +57,7 @@ test(
             await pause(AWAY_MS);
             await at.postgres.start();
             if (/terminating connection due to administrator command/.test(logOf(at.postgres))) {
-              for (const sale of sales) sale.row.met("57P01");
+              for (const sale of sales) sale.row.met(marks.sessionEnded);
             }
             return { injectedMs, healedMs: performance.now() };
           },

@@ -12,6 +12,7 @@ import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import pg from "pg";
 import type { Program } from "../support/program.ts";
+import { marks } from "./marks.ts";
 import { startOnPrivateEngines } from "./support/private-engines.ts";
 import { procMissing } from "./support/processes.ts";
 import { engineMissing, MECHANISMS, until, withDatabase } from "./support/sale.ts";
@@ -44,13 +45,13 @@ test("PostgreSQL's sessions are taken away in the middle of a sale", { skip }, a
         row: "P3",
         fault: "pg_terminate_backend on every session that holds an event's row, three times",
         mechanisms: MECHANISMS,
-        expects: ["57P01"],
+        expects: [marks.sessionEnded],
         goodClaimMsMax: GOOD_CLAIM_MS_MAX,
         async inject(sales) {
           const injectedMs = performance.now();
           for (let round = 1; round <= ROUNDS; round += 1) {
             await endLockHolders(at.program, sales.length);
-            for (const { row } of sales) row.met("57P01");
+            for (const { row } of sales) row.met(marks.sessionEnded);
           }
           return { injectedMs, healedMs: performance.now() };
         },
@@ -65,7 +66,7 @@ test("PostgreSQL's sessions are taken away in the middle of a sale", { skip }, a
         row: "P5",
         fault: "other sessions hold every connection of PostgreSQL",
         mechanisms: MECHANISMS,
-        expects: ["pool exhausted"],
+        expects: [marks.poolExhausted],
         goodClaimMsMax: GOOD_CLAIM_MS_MAX,
         async inject(sales, passBy) {
           const injectedMs = performance.now();
@@ -73,7 +74,7 @@ test("PostgreSQL's sessions are taken away in the middle of a sale", { skip }, a
           try {
             await takeAllConnections(at.postgres.url, holders);
             await untilEngine(at.program, "postgres", "down");
-            for (const { row } of sales) row.met("pool exhausted");
+            for (const { row } of sales) row.met(marks.poolExhausted);
             assert.deepEqual(await passBy(), {
               "row-lock": { refused: PASSERS_BY },
               "redis-counter": { refused: PASSERS_BY },

@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
+import { marksOfAllRows } from "./marks.ts";
 import { logOf, startOnPrivateEngines } from "./support/private-engines.ts";
 import { procMissing } from "./support/processes.ts";
 import { engineMissing, MECHANISMS, readStored, withDatabase } from "./support/sale.ts";
@@ -29,7 +30,7 @@ test("PostgreSQL's statements fail in the middle of a sale", { skip }, async (t)
         row: "P7",
         fault: "another session holds every event's row for 6 s, the lock's deadline being 4 s",
         mechanisms: MECHANISMS,
-        expects: ["55P03"],
+        expects: [marksOfAllRows.lockTimeout],
         goodClaimMsMax: GOOD_CLAIM_MS_MAX,
         inject: async (sales) =>
           withDatabase(at.program, async (holder) => {
@@ -42,7 +43,7 @@ test("PostgreSQL's statements fail in the middle of a sale", { skip }, async (t)
             const healedMs = performance.now();
             await holder.query("ROLLBACK");
             const waited = logOf(at.postgres).match(/canceling statement due to lock timeout/g);
-            for (const { row } of waited === null ? [] : sales) row.met("55P03");
+            for (const { row } of waited === null ? [] : sales) row.met(marksOfAllRows.lockTimeout);
             return { injectedMs, healedMs };
           }),
       });
@@ -57,7 +58,7 @@ test("PostgreSQL's statements fail in the middle of a sale", { skip }, async (t)
         row: "P13",
         fault: "two of three statements that add coupon issues fail with 40001 or 40P01, for 2 s",
         mechanisms: MECHANISMS,
-        expects: ["40001", "40P01"],
+        expects: [marksOfAllRows.serializationFailure, "40P01"],
         goodClaimMsMax: GOOD_CLAIM_MS_MAX,
         inject: async (sales) =>
           withDatabase(at.program, async (client) => {

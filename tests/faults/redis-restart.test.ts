@@ -7,6 +7,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
+import { marks } from "./marks.ts";
 import {
   appendOnlyFile,
   emptyRedis,
@@ -111,7 +112,7 @@ test(
         const rebuilt = (await counted(at.program, REBUILDS)) - rebuiltBefore;
         if (row === "R10") await assertScriptsWereMissed(at.redis, counter);
         else assert.ok(rebuilt > 0, "Redis was not rebuilt from the rows");
-        if (rebuilt > 0) counter.row.met("rebuild with claims in flight");
+        if (rebuilt > 0) counter.row.met(marks.rebuilt);
       });
     }
   },
@@ -127,7 +128,7 @@ async function assertScriptsWereMissed(
 ): Promise<void> {
   const errors = String(await redisCommand(url, "INFO", "errorstats"));
   assert.match(errors, /errorstat_NOSCRIPT:count=[1-9]/);
-  row.met("NOSCRIPT");
+  row.met(marks.noScript);
   assert.equal(tally(told)["unknown"] ?? 0, 0);
 }
 

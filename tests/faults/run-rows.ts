@@ -1,4 +1,4 @@
-// Runs fault tests and gives what their rows reported; for npm run faults and npm run soak.
+// Runs fault tests and gives what their rows reported; for npm run faults, npm run soak and npm test.
 import { globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -31,21 +31,33 @@ export function faultFiles(): string[] {
 export async function runRows(
   run: RowsRun,
 ): Promise<{ readonly code: number; readonly reports: readonly RowReport[] }> {
-  const folder = mkdtempSync(join(tmpdir(), "stampede-faults-"));
-  const path = join(folder, "rows.jsonl");
-  try {
+  return withReports(async (reporting, reports) => {
     const code = await runTestFiles({
       files: run.files,
       options: [`--test-concurrency=${run.concurrency}`, `--test-timeout=${TEST_MS_MAX}`],
       environment: {
         ...process.env,
         ...run.environment,
-        STAMPEDE_FAULT_ROWS: path,
+        ...reporting,
         ...(run.only.length === 0 ? {} : { STAMPEDE_FAULT_ONLY: run.only.join(" ") }),
       },
       signal: run.signal,
     });
-    return { code, reports: readReports(path) };
+    return { code, reports: reports() };
+  });
+}
+
+/** Gives tests the environment in which their rows report, and what they have reported so far. */
+export async function withReports<Value>(
+  run: (
+    environment: Readonly<Record<string, string>>,
+    reports: () => readonly RowReport[],
+  ) => Promise<Value>,
+): Promise<Value> {
+  const folder = mkdtempSync(join(tmpdir(), "stampede-faults-"));
+  const path = join(folder, "rows.jsonl");
+  try {
+    return await run({ STAMPEDE_FAULT_ROWS: path }, () => readReports(path));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -72,7 +72,13 @@ async function soak(runs: readonly RowRun[], { endMs, environment }: Soaking): P
     const run = await runRows({ files, only, concurrency: 1, environment: seeded, signal });
     if (signal.aborted) break;
     reports.push(...run.reports);
-    failures = failuresOf(run.reports, { wanted: only, notRun: {}, testCode: null });
+    failures = failuresOf(run.reports, {
+      wanted: only,
+      notRun: {},
+      marks: [],
+      claimsMin: 0,
+      testCode: null,
+    });
     if (failures.length > 0) console.error(`The same again: ${replayCommand({ ...next, seed })}`);
   }
   console.log(`\n${tableOf(reports)}\n\n${totalsText(totalsOf(reports))}`);

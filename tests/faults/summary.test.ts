@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { matrixRows } from "./matrix.ts";
 import { failuresOf, tableOf, totalsOf, totalsText } from "./summary.ts";
+import type { Expectation } from "./summary.ts";
 import type { RowReport } from "./support/row.ts";
 
 const good: RowReport = {
@@ -17,7 +18,7 @@ const good: RowReport = {
   sometimes: { "a reply was lost": 2 },
   seed: 7,
 };
-const expected = { wanted: ["P4"], notRun: {}, testCode: 0 };
+const expected = { wanted: ["P4"], notRun: {}, marks: [], claimsMin: 300, testCode: 0 };
 
 test("a run whose rows all held is a success", () => {
   assert.deepEqual(failuresOf([good], expected), []);
@@ -26,12 +27,14 @@ test("a run whose rows all held is a success", () => {
 });
 
 test("every way in which a run proves nothing is told", () => {
-  const bad: readonly [readonly RowReport[], Partial<typeof expected>, RegExp][] = [
+  const bad: readonly [readonly RowReport[], Partial<Expectation>, RegExp][] = [
     [[], {}, /No row reported/],
     [[{ ...good, passed: false }], {}, /STAMPEDE_FAULT_SEED=7 npm run faults -- P4/],
     [[{ ...good, violations: 1 }], {}, /1 violations/],
     [[{ ...good, faultsInjected: 0 }], {}, /no fault was injected/],
     [[{ ...good, sometimes: { "it was late": 0 } }], {}, /Never met: it was late/],
+    [[good], { marks: ["a reply was lost", "a decider slept"] }, /^Never met: a decider slept\.$/],
+    [[good], { claimsMin: 301 }, /Only 300 claims were judged, and 301 are wanted/],
     [[good], { wanted: ["P4", "K2"] }, /K2 did not report/],
     [[good], { notRun: { P4: "no tool" } }, /P4 reported, but/],
     [[good], { testCode: 1 }, /A test failed that is no row/],
@@ -62,6 +65,7 @@ test("totals add what was done and keep what was worst", () => {
     sometimes: { "a reply was lost": 5 },
   });
   assert.match(totalsText(totals), /Worst recovery: L1 0\.9 s, L3 0\.0 s\./);
+  assert.match(totalsText(totals), /met: a reply was lost \(5\)\./);
   assert.match(tableOf([good, slow]).split("\n")[1] ?? "", /^K4 +row-lock .* held +2 +300 +0 +L1/);
 });
 

@@ -3,6 +3,8 @@ import type { Deadline, RowReport } from "./support/row.ts";
 
 const DEADLINES = ["L1", "L2", "L3", "L4", "L5", "L6"] as const;
 const FAULT_WIDTH_MAX = 76;
+/** What a whole run judges at the least: 0 violations in so many bound a bug's share below 3 in 90,000. */
+export const CLAIMS_MIN = 90_000;
 
 export type Totals = {
   readonly runs: number;
@@ -19,6 +21,9 @@ export type Expectation = {
   /** Rows that must have reported. */
   readonly wanted: readonly string[];
   readonly notRun: Readonly<Record<string, string>>;
+  /** Rare situations that some row must have met, and claims that must have been judged in all. */
+  readonly marks: readonly string[];
+  readonly claimsMin: number;
   /** Of `node --test`; null where only some tests of a file were wanted, and the others failed by intent. */
   readonly testCode: number | null;
 };
@@ -51,7 +56,7 @@ export function totalsOf(reports: readonly RowReport[]): Totals {
 /** Everything that keeps this run from being a success; empty where it is one. */
 export function failuresOf(
   reports: readonly RowReport[],
-  { wanted, notRun, testCode }: Expectation,
+  { wanted, notRun, marks, claimsMin, testCode }: Expectation,
 ): string[] {
   const failures: string[] = [];
   if (reports.length === 0) failures.push("No row reported: nothing was proved.");
@@ -62,8 +67,12 @@ export function failuresOf(
     else if (report.faultsInjected === 0 && report.row !== "none")
       failures.push(`${name}: no fault was injected.`);
   }
-  for (const [situation, times] of Object.entries(totalsOf(reports).sometimes)) {
-    if (times === 0) failures.push(`Never met: ${situation}.`);
+  const { sometimes, claimsJudged } = totalsOf(reports);
+  for (const situation of new Set([...Object.keys(sometimes), ...marks])) {
+    if ((sometimes[situation] ?? 0) === 0) failures.push(`Never met: ${situation}.`);
+  }
+  if (claimsJudged < claimsMin) {
+    failures.push(`Only ${claimsJudged} claims were judged, and ${claimsMin} are wanted.`);
   }
   const reported = new Set(reports.map(({ row }) => row));
   for (const row of wanted) {
@@ -109,7 +118,13 @@ export function totalsText(totals: Totals): string {
     `${runs} runs of ${rows} rows, ${faultsInjected} faults injected, ` +
       `${claimsJudged} claims judged, ${violations} violations.`,
     `Worst recovery: ${recoveryText(recoveryMs)}.`,
+    `Rare situations met: ${sometimesText(totals.sometimes)}.`,
   ].join("\n");
+}
+
+function sometimesText(sometimes: Totals["sometimes"]): string {
+  const parts = Object.entries(sometimes).map(([situation, times]) => `${situation} (${times})`);
+  return parts.length === 0 ? "none" : parts.toSorted().join(", ");
 }
 
 function recoveryText(recoveryMs: RowReport["recoveryMs"]): string {

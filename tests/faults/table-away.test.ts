@@ -122,7 +122,7 @@ async function judgeSale(
     [],
   );
   const { violations, stored } = await verdict(sale, [...claims, ...asked]);
-  row.judged(claims.length, violations.length);
+  row.judged(claims, violations.length);
   assert.deepEqual(violations, [], mechanism);
   assert.equal(stored.rows.length, LIMIT, mechanism);
   const { refused = 0, unknown = 0 } = tally(claims);

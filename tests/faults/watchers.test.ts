@@ -73,7 +73,7 @@ test(`${WATCHERS} watchers of a sale`, { skip: engineMissing }, async (t) => {
       const asked = await askEverybody(sale, claims);
       assert.deepEqual(unsettled(asked), []);
       const { violations } = await verdict(sale, [...claims, ...asked]);
-      watched!.judged(claims.length, violations.length);
+      watched!.judged(claims, violations.length);
       assert.deepEqual(violations, []);
     });
   }

@@ -4,6 +4,9 @@ import { spawn } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
+import { stripVTControlCharacters } from "node:util";
 import {
   EngineUnavailable,
   engineTitles,
@@ -77,6 +80,8 @@ type TestRun = {
   readonly environment: NodeJS.ProcessEnv;
   /** Ends the tests, each of their processes. */
   readonly signal: AbortSignal;
+  /** Called when all tests have ended; what it prints comes before the runner's own summary. */
+  readonly beforeSummary?: () => void;
 };
 
 /** Runs the files and resolves with the exit code, 1 where a signal ended the run. */
@@ -85,13 +90,20 @@ export async function runTestFiles({
   options,
   environment,
   signal,
+  beforeSummary,
 }: TestRun): Promise<number> {
+  const colour = process.stdout.isTTY ? { FORCE_COLOR: "1" } : {};
   const child = spawn(
     process.execPath,
     ["--test", "--test-reporter=spec", ...options, ...files],
     // In a group of its own, so that one signal ends every test process.
-    { stdio: ["ignore", "inherit", "inherit"], env: environment, detached: true },
+    {
+      stdio: ["ignore", beforeSummary === undefined ? "inherit" : "pipe", "inherit"],
+      env: { ...colour, ...environment },
+      detached: true,
+    },
   );
+  const summary = child.stdout === null ? null : passOnTests(child.stdout);
   const { pid } = child;
   const endTests = (): void => {
     if (pid !== undefined) signalGroup(pid, "SIGTERM");
@@ -105,5 +117,19 @@ export async function runTestFiles({
   signal.removeEventListener("abort", endTests);
   // Whatever a test left behind in the group must not keep an engine's folder busy.
   if (pid !== undefined) signalGroup(pid, "SIGKILL");
+  const held = await summary;
+  beforeSummary?.();
+  if (held !== null) process.stdout.write(held);
   return code ?? 1;
+}
+
+/** Passes on what the tests print, and gives the runner's own summary, which comes last. */
+async function passOnTests(output: Readable): Promise<string> {
+  let summary = "";
+  for await (const line of createInterface({ input: output })) {
+    const begins = /^ℹ tests \d+$/.test(stripVTControlCharacters(line));
+    if (begins || summary !== "") summary += `${line}\n`;
+    else process.stdout.write(`${line}\n`);
+  }
+  return summary;
 }

@@ -127,7 +127,7 @@ export async function openBystanders(program: Program, spreadMs: number): Promis
         assert.deepEqual({ refused, unknown }, { refused: 0, unknown: 0 }, sale.mechanism);
         const asked = await askEverybody(sale, told);
         assert.deepEqual(unsettled(asked), [], sale.mechanism);
-        row.judged(told.length, 0);
+        row.judged(told, 0);
         assert.deepEqual(await findingsOf(sale, null, [...told, ...asked]), [], sale.mechanism);
         assert.equal((await readStored(sale)).rows.length, limit, sale.mechanism);
       }
@@ -230,7 +230,7 @@ export async function judgeQueue(
   const findings = (await findingsOf(sale, log, [...told, ...asked])).filter(
     ({ invariant }) => !except.includes(invariant),
   );
-  row.judged(told.length, findings.length);
+  row.judged(told, findings.length);
   assert.deepEqual(findings, []);
 }
 

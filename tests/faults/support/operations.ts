@@ -98,7 +98,7 @@ export async function endSale(sale: Sale, judged: Judged): Promise<number> {
   const event = { eventId, mechanism, limit, limitAtStart, closesAt, issued, ...queue };
   const run = { events: [event], history, rows: rows.map((one) => ({ ...one, eventId })), log };
   const findings = judge(run);
-  row.judged(history.length, findings.length);
+  row.judged(history, findings.length);
   assert.deepEqual(findings, [], mechanism);
   return rows.length;
 }

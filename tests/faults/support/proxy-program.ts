@@ -80,7 +80,7 @@ export async function finishRow(
   await until(async () => (await stuckSessions(sale)).length === 0, "L4: no session is stuck");
   row.recovered("L4", since());
   const { violations, stored } = await verdict(sale, [...told, ...asked]);
-  row.judged(told.length, violations.length);
+  row.judged(told, violations.length);
   assert.deepEqual(violations, []);
   assert.equal(stored.rows.length, sale.limit, JSON.stringify(tally(told)));
   return stored;

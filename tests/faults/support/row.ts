@@ -5,7 +5,7 @@
 import { randomInt } from "node:crypto";
 import { appendFileSync } from "node:fs";
 import type { TestContext } from "node:test";
-import type { Mechanism } from "@stampede/lab";
+import type { Attempt, Mechanism } from "@stampede/lab";
 
 /** A line of the file that STAMPEDE_FAULT_ROWS names. */
 export type RowReport = {
@@ -37,8 +37,8 @@ export type Deadline = "L1" | "L2" | "L3" | "L4" | "L5" | "L6";
 export type Row = {
   /** The fault was injected once more. */
   readonly injected: (times?: number) => void;
-  /** A judge looked at so many claims and found so many violations. */
-  readonly judged: (claims: number, violations: number) => void;
+  /** A judge looked at these attempts, of which the claims are counted, and found so many violations. */
+  readonly judged: (attempts: readonly Pick<Attempt, "kind">[], violations: number) => void;
   readonly recovered: (deadline: Deadline, ms: number) => void;
   /** A rare situation that the row claims to cover happened; one that never did fails the run. */
   readonly met: (situation: string) => void;
@@ -99,8 +99,8 @@ function declareRow(t: TestContext, about: RowAbout): Row {
     injected(times = 1) {
       faultsInjected += times;
     },
-    judged(claims, found) {
-      claimsJudged += claims;
+    judged(attempts, found) {
+      claimsJudged += attempts.filter(({ kind }) => kind === "claim").length;
       violations += found;
     },
     recovered(deadline, ms) {

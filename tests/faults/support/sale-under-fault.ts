@@ -7,6 +7,7 @@ import type { TestContext } from "node:test";
 import type { Attempt, Mechanism } from "@stampede/lab";
 import type pg from "pg";
 import type { Program } from "../../support/program.ts";
+import { marks } from "../marks.ts";
 import { logOf } from "./private-engines.ts";
 import type { PrivateEngine, PrivateEngines } from "./private-engines.ts";
 import { descriptorsOf } from "./processes.ts";
@@ -206,7 +207,7 @@ async function judgeSale(
   const L2 = answeredAt([...told, ...asked], told, healedMs) - healedMs;
   const L3 = firstGoodAt(told, healedMs) - healedMs;
   const { violations, stored } = await verdict(sale, [...told, ...asked]);
-  row.judged(told.length + asked.length, violations.length);
+  row.judged(told, violations.length);
   assert.deepEqual(violations, [], mechanism);
   assert.equal(stored.rows.length, limit, mechanism);
   noteSituations(row, told);
@@ -253,9 +254,9 @@ function noteSituations(row: Row, told: readonly Attempt[]): void {
   );
   for (const { person, outcome } of told) {
     if (!unknown.has(person)) continue;
-    if (outcome === "replay") row.met("retry after INFO found its own row");
-    if (outcome === "replay") row.met("outcome-unknown that was applied");
-    if (outcome === "issued") row.met("outcome-unknown that was not applied");
+    if (outcome === "replay") row.met(marks.foundOwnRow);
+    if (outcome === "replay") row.met(marks.unknownApplied);
+    if (outcome === "issued") row.met(marks.unknownNotApplied);
   }
 }
 
