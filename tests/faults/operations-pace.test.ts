@@ -1,22 +1,36 @@
 // O1, S27: the pace is changed while a line of people is decided: no second decides more than the
-// pace that counts, by the commits that moved the mark.
+// pace that counts, by the commits that moved the mark. And S5, S13: the last coupon goes while a paced
+// line behind it is undecided.
 //
 // Red when the pace of an earlier reading is used instead of the locked row's (`event.pace` in
-// kafka/decide-batch.ts).
+// kafka/decide-batch.ts); the second test when the door tells sold out by the log's length, or only
+// once everything is decided (`judged.issued === judged.limit` in kafka/kafka-queue-issuer.ts).
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { testEngine } from "@stampede/infrastructure/embedded";
 import { startProgram } from "../support/program.ts";
+import { marks } from "./marks.ts";
 import { queueOf } from "./support/kafka-sale.ts";
 import { changeEvent, endSale, makeEvent, saleOf } from "./support/operations.ts";
 import { faultRow } from "./support/row.ts";
-import { claimAtOnce, engineMissing, people, tally, until, withDatabase } from "./support/sale.ts";
+import {
+  claimAtOnce,
+  engineMissing,
+  people,
+  readStored,
+  tally,
+  until,
+  withDatabase,
+} from "./support/sale.ts";
 import type { Sale } from "./support/sale.ts";
 
 const PEOPLE = 120;
 const PACE = 60;
 const SLOWER_PACE = 30;
 const WINDOW_MS = 1_000;
+/** So many that deciding all of them takes six seconds. */
+const LINE = 400;
+const LATE = 20;
 
 test("the pace is changed while people are in line", { skip: engineMissing }, async (t) => {
   const row = faultRow(t, {
@@ -51,6 +65,35 @@ test("the pace is changed while people are in line", { skip: engineMissing }, as
   row.injected();
   const rows = await endSale(sale, { row, told, brokers: testEngine("kafka") });
   assert.equal(rows, PEOPLE, "everybody who queued is decided");
+});
+
+test("the last coupon goes while a line is undecided", { skip: engineMissing }, async (t) => {
+  const row = faultRow(t, {
+    row: "O1",
+    mechanism: "kafka-queue",
+    fault: `a pace of ${PACE} holds the line: people ask before and after the last coupon is a row`,
+    expects: [marks.soldOutUndecided],
+  });
+  const program = await startProgram(t);
+  const id = `line-${people(1)[0]}`;
+  const wanted = { id, mechanism: "kafka-queue", limit: PACE, pace: PACE } as const;
+  const made = await makeEvent(program, wanted);
+  assert.ok(made.event !== null, made.problem ?? "");
+  row.injected();
+  const sale = saleOf(program, made.event);
+  const persons = people(LINE);
+  const told = await claimAtOnce(sale, persons);
+  assert.deepEqual(tally(told), { queued: LINE }, "nobody is sold out by the length of the line");
+  await until(async () => (await readStored(sale)).issued === PACE, "the last coupon is a row");
+  const late = await claimAtOnce(sale, [...people(LATE), ...persons.slice(-LATE)]);
+  const { nextOffset } = await queueOf(sale);
+  assert.deepEqual(tally(late), { "sold-out": 2 * LATE }, "also whose record is undecided");
+  if (nextOffset < LINE) row.met(marks.soldOutUndecided);
+  const free = await changeEvent(program, made.event, { pace: null });
+  assert.equal(free.status, 200, free.problem ?? "");
+  const history = [...told, ...late];
+  const rows = await endSale(sale, { row, told: history, brokers: testEngine("kafka") });
+  assert.equal(rows, PACE);
 });
 
 /** A witness at each commit that moves the mark: when, how far, and the pace that counted then. */

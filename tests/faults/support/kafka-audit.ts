@@ -5,7 +5,7 @@ import type { StoredRecord } from "./kafka-records.ts";
 import { withDatabase } from "./sale.ts";
 import type { Sale } from "./sale.ts";
 
-type Commit = {
+export type Commit = {
   readonly epoch: number;
   readonly mark: number;
   readonly rows: number;
@@ -15,7 +15,7 @@ type Commit = {
 };
 
 /** Before anything is claimed. The trigger speaks at COMMIT: it sees what the commit makes true. */
-export async function startAudit({ program }: Sale): Promise<void> {
+export async function startAudit({ program }: Pick<Sale, "program">): Promise<void> {
   await withDatabase(program, async (client) => {
     await client.query(
       `CREATE TABLE queue_audit (
@@ -37,19 +37,24 @@ export async function startAudit({ program }: Sale): Promise<void> {
   });
 }
 
+/** All that moved the epoch or the mark of this sale's queue, in order. */
+export async function commitsOf({ program, eventId }: Sale): Promise<readonly Commit[]> {
+  return withDatabase(program, async (client) => {
+    const { rows } = await client.query<Commit>(
+      `SELECT epoch::float8 AS epoch, mark::float8 AS mark, rows, issued, decider
+         FROM queue_audit WHERE event_id = $1 ORDER BY n`,
+      [eventId],
+    );
+    return rows;
+  });
+}
+
 /**
  * Requires of every commit that epoch and mark only rise (S15), that the mark is moved by nobody but
  * whoever took the epoch, and that its rows are those of the log's records below its mark (S14).
  */
 export async function assertAudit(sale: Sale, log: readonly StoredRecord[]): Promise<void> {
-  const commits = await withDatabase(sale.program, async (client) => {
-    const { rows } = await client.query<Commit>(
-      `SELECT epoch::float8 AS epoch, mark::float8 AS mark, rows, issued, decider
-         FROM queue_audit WHERE event_id = $1 ORDER BY n`,
-      [sale.eventId],
-    );
-    return rows;
-  });
+  const commits = await commitsOf(sale);
   assert.ok(commits.length > 0, "the audit saw nothing");
   const winners = winnersBelow(log, sale);
   let [epoch, mark, owner] = [0, 0, ""];
