@@ -19,7 +19,9 @@ export type RowsRun = {
 };
 
 /** Tests of our own tools: they name rows and are none. */
-const toolTests = new Set(["tests/faults/proxy.test.ts", "tests/faults/summary.test.ts"]);
+const toolTests = new Set(
+  ["observer", "proxy", "summary"].map((tool) => `tests/faults/${tool}.test.ts`),
+);
 
 /** Every file that may hold rows, the fast ones of each CI run and those that run here alone. */
 export function faultFiles(): string[] {

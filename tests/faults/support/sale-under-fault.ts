@@ -8,6 +8,8 @@ import type { Attempt, Mechanism } from "@stampede/lab";
 import type pg from "pg";
 import type { Program } from "../../support/program.ts";
 import { marks } from "../marks.ts";
+import { observe } from "./observer.ts";
+import type { Observer } from "./observer.ts";
 import { logOf } from "./private-engines.ts";
 import type { PrivateEngine, PrivateEngines } from "./private-engines.ts";
 import { descriptorsOf } from "./processes.ts";
@@ -89,6 +91,12 @@ export async function sellUnderFault(
     const row = faultRow(t, { ...course, mechanism });
     sales.push({ sale: await openSale(at.program, { mechanism, limit }), row, told: [] });
   }
+  const observers = sales.map(({ sale }) => {
+    const observer = observe(sale, sale.mechanism === "redis-counter" ? at.redis.url : null);
+    // Ended in any case, or a fault that could not be injected would leave it reading for ever.
+    t.after(async () => observer.end());
+    return observer;
+  });
   const crowds = sales.map(async ({ sale, told }) => {
     const options = { spreadMs, deadlineMs: DEADLINE_MS };
     told.push(...(await claimUntilAnswered(sale, people(count), options)));
@@ -119,11 +127,19 @@ export async function sellUnderFault(
   });
   const outcomes = await Promise.allSettled(ends);
   for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
+  await Promise.all(observers.map(assertNothingSeen));
   const L5 = (await descriptorsBack(at.program, descriptorsBefore)) - times.healedMs;
   for (const { row } of sales) row.recovered("L5", Math.round(L5));
   assert.ok(L5 <= DESCRIPTORS_MS_MAX, `descriptors were back after ${Math.round(L5)} ms`);
   assertGuardsSilent(at.postgres);
   return sales.map((one) => ({ ...one, ...times }));
+}
+
+/** What every snapshot showed while the sale ran, and not only its end. */
+async function assertNothingSeen({ end }: Observer): Promise<void> {
+  const { readings, wrong } = await end();
+  assert.deepEqual(wrong, []);
+  assert.ok(readings > 0, "the observer saw nothing");
 }
 
 /** L5 by descriptors: when they were back to what they were before anybody came. */
