@@ -55,7 +55,7 @@ type Mechanism = {
   readonly resources: Readonly<Record<string, () => number>>;
 };
 
-const { drawCode } = infrastructure;
+const { drawCode, drawToken, systemTime: time } = infrastructure;
 
 async function serve(config: Config, log: Logger, stack: AsyncDisposableStack): Promise<void> {
   // Before anything works: what is repaired at the start must be counted too.
@@ -64,7 +64,7 @@ async function serve(config: Config, log: Logger, stack: AsyncDisposableStack): 
   stack.defer(startIdleCollection());
   await infrastructure.migrate(config.databaseUrl, (line) => log.warn(line));
   const open = async (bounds: typeof POOL): Promise<Postgres> =>
-    stack.use(await infrastructure.openPostgres({ url: config.databaseUrl, ...bounds }));
+    stack.use(await infrastructure.openPostgres({ url: config.databaseUrl, time, ...bounds }));
   const postgres = await open(POOL);
   const rowLockPostgres = await open(ROW_LOCK_POOL);
   const directory = new infrastructure.EventDirectory(postgres);
@@ -98,7 +98,7 @@ async function serve(config: Config, log: Logger, stack: AsyncDisposableStack): 
         "redis-counter": redis.issuer,
         "kafka-queue": kafka.issuer,
       },
-      feed: infrastructure.directoryProgressFeed(directory, postgres.clock),
+      feed: infrastructure.directoryProgressFeed(directory, postgres),
       findMechanism: (id) => mechanismOf(directory, id),
       identity: devIdentity(config.adminToken),
       metrics,
@@ -110,7 +110,7 @@ async function serve(config: Config, log: Logger, stack: AsyncDisposableStack): 
       isReady: () => postgres.isUp() || kafka.engine() === "up",
       isDraining: () => draining,
       takesClaims: config.role !== "decider",
-      monotonicMs: () => performance.now(),
+      monotonicMs: time.nowMs,
       random: Math.random,
     },
     log,
@@ -164,17 +164,20 @@ async function wireRedis(context: Context): Promise<Mechanism> {
   const redis = stack.use(
     await infrastructure.openRedis({
       url: config.redisUrl,
+      time,
+      random: Math.random,
       onRefused: (error) => log.error(error.message),
     }),
   );
-  const generations = new infrastructure.Generations({ redis, postgres, directory, drawCode });
-  const writing = { redis, postgres, directory, drawCode, generations, onError };
+  const work = { redis, postgres, directory, drawCode, drawToken };
+  const generations = new infrastructure.Generations(work);
+  const writing = { ...work, generations, onError };
   const reconciler = config.role === "api" ? null : new infrastructure.Reconciler(writing);
   if (reconciler !== null) stack.defer(async () => reconciler.close());
   const issuer = stack.use(infrastructure.redisCounterIssuer(writing));
   return {
     issuer,
-    preparation: infrastructure.redisCounterPreparation({ redis, generations }),
+    preparation: infrastructure.redisCounterPreparation({ redis, generations, drawToken }),
     engine: () => (redis.isUp() ? "up" : "down"),
     measures:
       reconciler === null ? [] : [redisDriftMeasure((eventsMax) => reconciler.drift(eventsMax))],
@@ -187,7 +190,7 @@ async function wireKafka(context: Context): Promise<Mechanism> {
   const { config, log, stack, postgres, directory, onError } = context;
   if (config.kafkaBrokers === null) return engineOff("kafka", context);
   const kafka = stack.use(
-    await infrastructure.openKafka({ brokers: config.kafkaBrokers.join(",") }),
+    await infrastructure.openKafka({ brokers: config.kafkaBrokers.join(","), time }),
   );
   const onHalt = (eventId: EventId, reason: string): void =>
     log.fatal(
@@ -200,7 +203,7 @@ async function wireKafka(context: Context): Promise<Mechanism> {
   const issuer = stack.use(infrastructure.kafkaQueueIssuer(shared));
   return {
     issuer,
-    preparation: infrastructure.kafkaQueuePreparation(kafka),
+    preparation: infrastructure.kafkaQueuePreparation({ kafka, drawToken }),
     engine: () => (kafka.isUp() ? "up" : "down"),
     measures:
       decider === null

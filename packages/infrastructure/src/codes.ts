@@ -1,4 +1,4 @@
-import { randomFillSync } from "node:crypto";
+import { randomBytes, randomFillSync } from "node:crypto";
 import { codeFromRandom } from "@stampede/domain";
 
 const BYTES_PER_CODE = 26;
@@ -14,4 +14,9 @@ export function drawCode(): string {
   const code = codeFromRandom(pool.subarray(used, used + BYTES_PER_CODE));
   used += BYTES_PER_CODE;
   return code;
+}
+
+/** Draws a name that nobody else ever draws: 128 random bits, in hexadecimal. */
+export function drawToken(): string {
+  return randomBytes(16).toString("hex");
 }

@@ -1,4 +1,4 @@
-export { drawCode } from "./codes.ts";
+export { drawCode, drawToken } from "./codes.ts";
 export { engineOffIssuer, engineOffPreparation } from "./engine-off.ts";
 export { Decider } from "./kafka/decider.ts";
 export { kafkaQueueIssuer } from "./kafka/kafka-queue-issuer.ts";
@@ -18,3 +18,4 @@ export { redisCounterPreparation } from "./redis/preparation.ts";
 export { Reconciler } from "./redis/reconciler.ts";
 export { redisCounterIssuer } from "./redis/redis-counter-issuer.ts";
 export { listenToFacts } from "./telemetry.ts";
+export { systemTime } from "./time.ts";

@@ -44,7 +44,7 @@ if (absent !== false) {
     const eventId = await sale.createEvent({ limit: 2 });
     const { directory, postgres, issuer } = sale.first;
     return {
-      feed: directoryProgressFeed(directory, postgres.clock),
+      feed: directoryProgressFeed(directory, postgres),
       issuer,
       store: sale.store,
       eventId,

@@ -22,7 +22,7 @@ progressFeedContract("directory", async (t) => {
   const store = postgresEventStore(postgres, {});
   const eventId = await createTestEvent(store, "row-lock", { limit: 2 });
   const issuer = rowLockIssuer({ postgres, directory, drawCode });
-  return { feed: directoryProgressFeed(directory, postgres.clock), issuer, store, eventId };
+  return { feed: directoryProgressFeed(directory, postgres), issuer, store, eventId };
 });
 
 eventStoreContract("PostgreSQL", async (t) => {

@@ -3,6 +3,7 @@
 import type { EventId, UserId } from "@stampede/domain";
 import { EngineFault } from "@stampede/domain";
 import { publishBatch } from "../telemetry.ts";
+import type { Time } from "../time.ts";
 import type { Claim } from "./claim-codec.ts";
 import type { LogWriter } from "./log-writer.ts";
 import { encodeClaims, recordBytesMax } from "./record-batch.ts";
@@ -38,11 +39,12 @@ type Waiting = {
 export function claimLine(options: {
   readonly eventId: EventId;
   readonly writer: LogWriter;
+  readonly time: Time;
   readonly drawCode: () => string;
   /** Called when a batch leaves; gives the judge of its tickets: null, or what is wrong with them. */
   readonly watchBatch: () => (baseOffset: number, count: number) => string | null;
 }): ClaimLine {
-  const { eventId, writer, drawCode, watchBatch } = options;
+  const { eventId, writer, time, drawCode, watchBatch } = options;
   let waiting: Waiting[] = [];
   let sending = false;
 
@@ -77,7 +79,7 @@ export function claimLine(options: {
     sending = false;
   };
   const turnAwayLate = (): void => {
-    const oldestMs = performance.now() - WAIT_MS_MAX;
+    const oldestMs = time.nowMs() - WAIT_MS_MAX;
     const late = waiting.findIndex((claim) => claim.sinceMs >= oldestMs);
     const gone = waiting.splice(0, late === -1 ? waiting.length : late);
     for (const claim of gone) {
@@ -94,11 +96,11 @@ export function claimLine(options: {
           reject(new EngineFault("kafka", "not-applied", `the line for ${eventId} is full`));
           return;
         }
-        waiting.push({ userId, sinceMs: performance.now(), resolve, reject });
+        waiting.push({ userId, sinceMs: time.nowMs(), resolve, reject });
         if (sending) return;
         sending = true;
         // The end of this turn: all claims that arrive in it share the first batch.
-        setImmediate(() => void sendAll());
+        time.endOfTurn(() => void sendAll());
       });
     },
     async prepare() {

@@ -1,5 +1,6 @@
 import type { EventId } from "@stampede/domain";
 import type { EventDirectory, QueueFacts } from "../postgres/event-directory.ts";
+import type { Time } from "../time.ts";
 import { claimLine } from "./claim-line.ts";
 import type { ClaimLine } from "./claim-line.ts";
 import type { Halts } from "./halts.ts";
@@ -24,11 +25,12 @@ export type ClaimLines = {
  */
 export function claimLines(options: {
   readonly kafka: Kafka;
+  readonly time: Time;
   readonly directory: EventDirectory;
   readonly drawCode: () => string;
   readonly halts: Halts;
 }): ClaimLines {
-  const { kafka, directory, drawCode, halts } = options;
+  const { kafka, time, directory, drawCode, halts } = options;
   const lines = new Map<EventId, { readonly topicId: string; readonly line: ClaimLine }>();
 
   const open = (eventId: EventId, { topic, topicId }: QueueFacts): ClaimLine => {
@@ -53,7 +55,7 @@ export function claimLines(options: {
         return null;
       };
     };
-    return claimLine({ eventId, writer, drawCode, watchBatch });
+    return claimLine({ eventId, writer, time, drawCode, watchBatch });
   };
 
   const linesOf: ClaimLines = {

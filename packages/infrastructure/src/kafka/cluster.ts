@@ -7,6 +7,7 @@
 import { EngineFault } from "@stampede/domain";
 import { ConnectionPool, metadataV12, ResponseError } from "@platformatic/kafka";
 import type { Broker, Connection } from "@platformatic/kafka";
+import type { Time } from "../time.ts";
 import { brokerErrorIds, kafkaFault } from "./faults.ts";
 
 export type TopicFacts = {
@@ -20,6 +21,7 @@ export type TopicFacts = {
 type LedTopic = TopicFacts & { readonly leader: Broker };
 
 export type Cluster = {
+  readonly time: Time;
   /** Asks any broker for the list of brokers; rejects with `EngineFault` when none answers. */
   refresh(): Promise<void>;
   /** The most brokers that it ever had, as far as this process was told: named at the start, or seen. */
@@ -46,7 +48,7 @@ const CONTROL_MS_MAX = 3_000;
 const INFLIGHT_MAX = 100;
 const UNKNOWN_TOPIC = 3;
 
-export function kafkaCluster(bootstrap: readonly Broker[]): Cluster {
+export function kafkaCluster(bootstrap: readonly Broker[], time: Time): Cluster {
   const pools = new Set<ConnectionPool>();
   const known = new Map<string, LedTopic>();
   let brokers = new Map<number, Broker>();
@@ -66,6 +68,7 @@ export function kafkaCluster(bootstrap: readonly Broker[]): Cluster {
   const control = openPool(CONTROL_MS_MAX);
 
   const cluster: Cluster = {
+    time,
     async refresh() {
       await cluster.describe([]);
     },

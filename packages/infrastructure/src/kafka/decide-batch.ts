@@ -76,7 +76,7 @@ export async function decideBatch(
   return postgres.transaction(async (sql) => {
     const event = await lockEvent(sql, at.eventId);
     if (event === null || !(await isOurs(sql, at))) return { kind: "stale" };
-    const { count, waitMs } = options.limiter.allowance(event.pace, performance.now());
+    const { count, waitMs } = options.limiter.allowance(event.pace, postgres.time.nowMs());
     if (count === 0) return { kind: "wait", until: "pace", waitMs };
     const batch = entries.slice(0, count);
     invariant(batch[0]?.ticket === at.nextOffset, "a batch starts at the mark");

@@ -9,7 +9,6 @@
 //
 // Deliberately not done: reading ahead while a transaction runs (a batch of 2,000 takes about as long
 // to read as to decide, and the door is never waiting for it).
-import { setTimeout as sleep } from "node:timers/promises";
 import { publishBatch, publishRecovery } from "../telemetry.ts";
 import type { EventId } from "@stampede/domain";
 import { EngineFault } from "@stampede/domain";
@@ -71,7 +70,7 @@ export async function decideLog(
       failed = true;
       const fault = error instanceof EngineFault;
       if (!fault) options.onError(error);
-      await pause(fault ? AFTER_FAULT_MS : AFTER_BUG_MS, signal);
+      await options.postgres.time.sleep(fault ? AFTER_FAULT_MS : AFTER_BUG_MS, signal);
     }
   }
 }
@@ -81,14 +80,15 @@ async function decideFrom(
   taken: TakenOver,
   signal: AbortSignal,
 ): Promise<void> {
+  const { time } = options.postgres;
   const reader = options.kafka.openReader(taken);
   // Ends the long poll that is under way: stepping down must not take half a second.
   const hangUp = (): void => void reader.close();
   signal.addEventListener("abort", hangUp, { once: true });
-  const limiter = paceLimiter(performance.now());
+  const limiter = paceLimiter(time.nowMs());
   let at = taken;
   let entries: readonly QueueEntry[] = [];
-  let lastRecordAtMs = performance.now();
+  let lastRecordAtMs = time.nowMs();
   try {
     while (!signal.aborted) {
       if (entries.length === 0) {
@@ -101,11 +101,8 @@ async function decideFrom(
         if (decided === "stale") return;
         at = decided;
         entries = entries.filter((entry) => entry.ticket >= decided.nextOffset);
-        lastRecordAtMs = performance.now();
-      } else if (
-        performance.now() - lastRecordAtMs > QUIET_MS &&
-        !options.expectsMore(at.eventId)
-      ) {
+        lastRecordAtMs = time.nowMs();
+      } else if (time.nowMs() - lastRecordAtMs > QUIET_MS && !options.expectsMore(at.eventId)) {
         return;
       }
     }
@@ -128,11 +125,11 @@ async function readNext(
   } catch (error) {
     if (!(error instanceof EngineFault)) throw error;
     // No broker, or no leader now: nothing is lost by waiting, and the queue stays ours.
-    await pause(AFTER_FAULT_MS, signal);
+    await options.postgres.time.sleep(AFTER_FAULT_MS, signal);
     return [];
   }
   if (reading.kind === "mismatch") {
-    const reason = await brokenFor(options.kafka, at, signal);
+    const reason = await brokenFor(options, at, signal);
     if (reason === null) return [];
     options.halt(at.eventId, reason);
     return "halted";
@@ -146,10 +143,14 @@ async function readNext(
 }
 
 /** Why the log does not fit the mark; null where it does after all, or nothing can be seen. */
-async function brokenFor(kafka: Kafka, at: TakenOver, signal: AbortSignal): Promise<string | null> {
+async function brokenFor(
+  { kafka, postgres: { time } }: LogDeciderOptions,
+  at: TakenOver,
+  signal: AbortSignal,
+): Promise<string | null> {
   let reason: string | null = null;
   for (let look = 1; look <= LOOKS; look += 1) {
-    await pause(LOOK_AGAIN_MS, signal);
+    await time.sleep(LOOK_AGAIN_MS, signal);
     const logs = await kafka.inspectLogs([{ ...at, mark: at.nextOffset }], { retention: false });
     reason = logs.get(at.topic)?.broken ?? null;
     if (reason === null || signal.aborted) return null;
@@ -189,18 +190,19 @@ async function decideNext(
   entries: readonly QueueEntry[],
   { limiter, signal }: { readonly limiter: PaceLimiter; readonly signal: AbortSignal },
 ): Promise<TakenOver | "stale"> {
+  const { time } = options.postgres;
   const batch = entries.slice(0, BATCH_RECORDS_MAX);
   let openingAwaited = false;
   for (;;) {
-    const startedAtMs = performance.now();
+    const startedAtMs = time.nowMs();
     const outcome = await decideBatch(options.postgres, at, batch, { limiter, openingAwaited });
     if (outcome.kind === "decided") {
-      limiter.note(outcome.count, startedAtMs, performance.now());
+      limiter.note(outcome.count, startedAtMs, time.nowMs());
       return noteDecided(options, at, outcome);
     }
     if (outcome.kind === "stale" || signal.aborted) return "stale";
     openingAwaited ||= outcome.until === "opening";
-    await pause(Math.min(outcome.waitMs, WAIT_MS_MAX), signal);
+    await time.sleep(Math.min(outcome.waitMs, WAIT_MS_MAX), signal);
   }
 }
 
@@ -217,9 +219,4 @@ function noteDecided(
   publishBatch("kafka-decide", count);
   options.onDecided(count, nextOffset);
   return { ...at, nextOffset, lastWinningTicket };
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  // Aborting is how a pause ends early, not a failure of it.
-  await sleep(ms, undefined, { signal }).catch(() => undefined);
 }

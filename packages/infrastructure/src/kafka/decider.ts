@@ -8,7 +8,6 @@
 //   Thousands of finished events cost one small question per log and round.
 import type { EventId } from "@stampede/domain";
 import { EngineFault } from "@stampede/domain";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { EventDirectory } from "../postgres/event-directory.ts";
 import { leadership } from "../postgres/leadership.ts";
 import type { Leadership } from "../postgres/leadership.ts";
@@ -138,8 +137,7 @@ export class Decider {
         // An engine that is away is asked again; the duty ends with the leadership, not with it.
         if (!(error instanceof EngineFault)) this.#options.onError(error);
       }
-      // Aborting is how the pause ends early.
-      await sleep(SURVEY_EVERY_MS, undefined, { signal }).catch(() => undefined);
+      await this.#options.postgres.time.sleep(SURVEY_EVERY_MS, signal);
     }
   }
 

@@ -6,6 +6,7 @@
 import type { EventId, Ticket } from "@stampede/domain";
 import type { EventDirectory } from "../postgres/event-directory.ts";
 import { publishEstimateError } from "../telemetry.ts";
+import type { Time } from "../time.ts";
 
 export type EstimateErrors = {
   /** A ticket that a person was just given. */
@@ -30,17 +31,20 @@ const LOOK_EVERY_MS = 50;
 /** Whoever still waits after this long is not measured: the sample must end some time. */
 const KEPT_MS = 3_600_000;
 
-export function estimateErrors(directory: Pick<EventDirectory, "peek">): EstimateErrors {
+export function estimateErrors(
+  directory: Pick<EventDirectory, "peek">,
+  time: Time,
+): EstimateErrors {
   const events = new Map<EventId, Samples>();
-  let timer: NodeJS.Timeout | null = null;
+  let endLooks: (() => void) | null = null;
   let closed = false;
 
   const stop = (): void => {
-    if (timer !== null) clearInterval(timer);
-    timer = null;
+    endLooks?.();
+    endLooks = null;
   };
   const look = (): void => {
-    const nowMs = performance.now();
+    const nowMs = time.nowMs();
     for (const [eventId, { open }] of events) {
       const queue = directory.peek(eventId)?.queue ?? null;
       const over = queue === null || queue.halted !== null;
@@ -70,8 +74,8 @@ export function estimateErrors(directory: Pick<EventDirectory, "peek">): Estimat
       if (samples.open.length >= OPEN_MAX) return;
       samples.last = ticket;
       const estimateMs = estimate.seconds * 1_000;
-      samples.open.push({ ticket, toldAtMs: performance.now(), estimateMs });
-      if (timer === null) timer = setInterval(look, LOOK_EVERY_MS).unref();
+      samples.open.push({ ticket, toldAtMs: time.nowMs(), estimateMs });
+      endLooks ??= time.every(LOOK_EVERY_MS, look);
     },
     close() {
       closed = true;

@@ -33,8 +33,8 @@ export function queueHalts(
     for (const [eventId, entry] of halted) {
       if (entry.writtenAtMs === null) {
         await writeHalt(postgres, eventId, entry.reason);
-        entry.writtenAtMs = performance.now();
-      } else if (performance.now() - entry.writtenAtMs > FORGET_MS) {
+        entry.writtenAtMs = postgres.time.nowMs();
+      } else if (postgres.time.nowMs() - entry.writtenAtMs > FORGET_MS) {
         halted.delete(eventId);
       }
     }
@@ -48,8 +48,7 @@ export function queueHalts(
       if (!closed && !(error instanceof EngineFault)) throw error;
     }
   };
-  const timer = setInterval(() => void exchange(), EXCHANGE_EVERY_MS);
-  timer.unref();
+  const endExchanges = postgres.time.every(EXCHANGE_EVERY_MS, () => void exchange());
   void exchange();
 
   return {
@@ -64,7 +63,7 @@ export function queueHalts(
     },
     close() {
       closed = true;
-      clearInterval(timer);
+      endExchanges();
     },
   };
 }

@@ -19,6 +19,7 @@ import type {
   QueueFacts,
 } from "../postgres/event-directory.ts";
 import type { Postgres } from "../postgres/open.ts";
+import type { Time } from "../time.ts";
 import { claimLines } from "./claim-lines.ts";
 import { estimateErrors } from "./estimate-errors.ts";
 import { queueHalts } from "./halts.ts";
@@ -51,9 +52,9 @@ export function kafkaQueueIssuer(options: KafkaQueueOptions): KafkaQueueIssuer {
   const { kafka, postgres, directory } = options;
   const halts = queueHalts(postgres, options.onHalt);
   const patient = patientDirectory(postgres, directory);
-  const lines = claimLines({ ...options, halts });
-  const errors = estimateErrors(directory);
-  const ticketOf = ticketFactory(directory);
+  const lines = claimLines({ ...options, time: postgres.time, halts });
+  const errors = estimateErrors(directory, postgres.time);
+  const ticketOf = ticketFactory(directory, postgres.time);
 
   const issuer: KafkaQueueIssuer = {
     async claim(eventId, userId): Promise<ClaimAnswer> {
@@ -156,7 +157,10 @@ function statusOf(
 /** Rates change by the second, and reading them costs more than all else in an answer. */
 const RATES_KEPT_MS = 50;
 
-function ticketFactory(directory: EventDirectory): (known: KnownEvent, ticket: number) => Ticket {
+function ticketFactory(
+  directory: EventDirectory,
+  time: Time,
+): (known: KnownEvent, ticket: number) => Ticket {
   type Kept = {
     readonly eventId: EventId;
     readonly rates: readonly number[];
@@ -164,7 +168,7 @@ function ticketFactory(directory: EventDirectory): (known: KnownEvent, ticket: n
   };
   let kept: Kept | null = null;
   const ratesOf = (eventId: EventId): readonly number[] => {
-    const nowMs = performance.now();
+    const nowMs = time.nowMs();
     if (kept?.eventId !== eventId || nowMs - kept.atMs > RATES_KEPT_MS) {
       kept = { eventId, rates: directory.recentRates(eventId), atMs: nowMs };
     }

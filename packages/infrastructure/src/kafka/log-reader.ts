@@ -67,7 +67,7 @@ export function logReader(
         // Here too: right after a broker died the others still name it as the leader, and whoever
         // remembers that would ask a dead one for ever.
         const connection = await cluster.connect(pool, leader);
-        const askedAtMs = performance.now();
+        const askedAtMs = cluster.time.nowMs();
         const response = await fetchV13.api.async(
           connection,
           waitMs,

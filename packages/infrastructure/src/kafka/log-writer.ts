@@ -9,7 +9,6 @@
 //
 // Deliberately not done: more than one batch in flight (their order would be the broker's choice), and
 // transactions (their markers take offsets, and they do not reach into PostgreSQL).
-import { setTimeout as sleep } from "node:timers/promises";
 import { EngineFault } from "@stampede/domain";
 import { initProducerIdV4, produceV9, Writer } from "@platformatic/kafka";
 import type { Connection, ConnectionPool } from "@platformatic/kafka";
@@ -97,7 +96,7 @@ export function logWriter(
       await connectLeader();
     },
     async append(batch) {
-      const deadlineMs = performance.now() + DELIVERY_MS_MAX;
+      const deadlineMs = cluster.time.nowMs() + DELIVERY_MS_MAX;
       let lostWith: Session | null = null;
       for (;;) {
         const result = await attempt(batch);
@@ -107,13 +106,13 @@ export function logWriter(
         const repeatable = result.kind === "lost" || result.again;
         // A new producer id would hide from the broker that it may have this batch already.
         const sameProducer = lostWith === null || producer.has(lostWith);
-        const inTime = performance.now() + RETRY_MS < deadlineMs;
+        const inTime = cluster.time.nowMs() + RETRY_MS < deadlineMs;
         if (!repeatable || !sameProducer || !inTime) {
           // Whether the broker counted this sequence is not known either: the next batch starts anew.
           if (lost) producer.forget();
           throw appendFault(result.error, lost);
         }
-        await sleep(RETRY_MS);
+        await cluster.time.sleep(RETRY_MS);
       }
     },
   };

@@ -2,6 +2,7 @@ import { EngineFault } from "@stampede/domain";
 import type { Broker } from "@platformatic/kafka";
 import { timed } from "../telemetry.ts";
 import type { RoundTrip } from "../telemetry.ts";
+import type { Time } from "../time.ts";
 import { kafkaCluster } from "./cluster.ts";
 import type { TopicFacts } from "./cluster.ts";
 import { logReader } from "./log-reader.ts";
@@ -39,8 +40,11 @@ const METADATA: RoundTrip = { engine: "kafka", operation: "metadata" };
  * Opens Kafka at `brokers` ("host:port,host:port"). A cluster that does not answer is no failure
  * here: the service starts, and queues from the moment a broker is there.
  */
-export async function openKafka(options: { readonly brokers: string }): Promise<Kafka> {
-  const cluster = kafkaCluster(parseBrokers(options.brokers));
+export async function openKafka(options: {
+  readonly brokers: string;
+  readonly time: Time;
+}): Promise<Kafka> {
+  const cluster = kafkaCluster(parseBrokers(options.brokers), options.time);
   const producePools = Array.from({ length: PRODUCE_POOLS }, () =>
     cluster.openPool(PRODUCE_MS_MAX),
   );
@@ -66,8 +70,7 @@ export async function openKafka(options: { readonly brokers: string }): Promise<
     return probing;
   };
   await probe();
-  const timer = setInterval(() => void probe(), PROBE_EVERY_MS);
-  timer.unref();
+  const endProbing = options.time.every(PROBE_EVERY_MS, () => void probe());
 
   const kafka: Kafka = {
     isUp: () => up,
@@ -94,7 +97,7 @@ export async function openKafka(options: { readonly brokers: string }): Promise<
     async close() {
       closed = true;
       up = false;
-      clearInterval(timer);
+      endProbing();
       await cluster.close();
       await probing;
     },

@@ -25,7 +25,7 @@ const ASK_AGAIN_MS = 1_000;
 export function patientDirectory(postgres: Postgres, directory: EventDirectory): PatientDirectory {
   let askAgainAtMs = 0;
 
-  const mayAsk = (): boolean => postgres.isUp() && performance.now() >= askAgainAtMs;
+  const mayAsk = (): boolean => postgres.isUp() && postgres.time.nowMs() >= askAgainAtMs;
 
   let shared: Promise<SharedReading | null> | null = null;
   let sharedInTime: Promise<SharedReading | null> | null = null;
@@ -33,17 +33,17 @@ export function patientDirectory(postgres: Postgres, directory: EventDirectory):
   const inTime = async <Answer>(asking: Promise<Answer>): Promise<Answer | "late"> =>
     new Promise((resolve, reject) => {
       const giveUp = (): void => {
-        askAgainAtMs = performance.now() + ASK_AGAIN_MS;
+        askAgainAtMs = postgres.time.nowMs() + ASK_AGAIN_MS;
         resolve("late");
       };
-      const timer = setTimeout(giveUp, ANSWER_MS_MAX);
+      const callOff = postgres.time.after(ANSWER_MS_MAX, giveUp);
       asking.then(
         (answer) => {
-          clearTimeout(timer);
+          callOff();
           return resolve(answer);
         },
         (error: unknown) => {
-          clearTimeout(timer);
+          callOff();
           // Away or overloaded: people queue meanwhile, which is what the log is for.
           if (error instanceof EngineFault) giveUp();
           else reject(error);

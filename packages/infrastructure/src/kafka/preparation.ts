@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import type { EventPreparation } from "../postgres/event-store.ts";
 import type { Kafka } from "./open.ts";
 
@@ -7,11 +6,14 @@ import type { Kafka } from "./open.ts";
  * row that names it. The random part keeps apart an older event of the same id (O6) and creators of
  * the same id that race; a topic whose event was not created after all is left behind empty.
  */
-export function kafkaQueuePreparation(kafka: Kafka): EventPreparation {
+export function kafkaQueuePreparation(options: {
+  readonly kafka: Kafka;
+  readonly drawToken: () => string;
+}): EventPreparation {
   return {
     async prepare(event) {
-      const name = `stampede.${event.id}.${randomBytes(6).toString("hex")}`;
-      const { topic, topicId } = await kafka.createLog(name);
+      const name = `stampede.${event.id}.${options.drawToken().slice(0, 12)}`;
+      const { topic, topicId } = await options.kafka.createLog(name);
       return {
         async record(sql) {
           await sql.query("INSERT INTO queues (event_id, topic, topic_id) VALUES ($1, $2, $3)", [

@@ -1,6 +1,5 @@
 // An event's log: one topic with one partition, kept for ever. What a topic must be like, how it is
 // made, and how one that is not like that any more is found out.
-import { setTimeout as sleep } from "node:timers/promises";
 import { EngineFault } from "@stampede/domain";
 import {
   ConfigResourceTypes,
@@ -70,15 +69,15 @@ export async function createLog(cluster: Cluster, topic: string): Promise<Log> {
 }
 
 async function waitForLeader(cluster: Cluster, topic: string): Promise<Log> {
-  const deadlineMs = performance.now() + LEADER_MS_MAX;
-  while (performance.now() < deadlineMs) {
+  const deadlineMs = cluster.time.nowMs() + LEADER_MS_MAX;
+  while (cluster.time.nowMs() < deadlineMs) {
     const facts = (await cluster.describe([topic])).get(topic);
     const { leader, topicId } = facts ?? { leader: null, topicId: null };
     if (leader !== null && topicId !== null) {
       const ends = await readEnds(cluster, leader, [topic], LATEST);
       if (ends.get(topic) === 0) return { topic, topicId };
     }
-    await sleep(LEADER_POLL_MS);
+    await cluster.time.sleep(LEADER_POLL_MS);
   }
   throw new EngineFault("kafka", "not-applied", `the new topic ${topic} got no leader in time`);
 }

@@ -1,3 +1,5 @@
+import type { Time } from "../time.ts";
+
 /**
  * The database's clock, carried as an offset to this process's monotonic clock: windows are judged
  * by one clock on every machine, and a wrong or stepping clock of ours changes nothing. Kept as it
@@ -17,17 +19,17 @@ const MEASURE_EVERY_MS = 1_000;
 /** A reading is true at some moment between question and answer: quick ones are the exact ones. */
 const SAMPLES_MAX = 8;
 
-export function databaseClock(readMs: () => Promise<number>): DatabaseClock {
+export function databaseClock(readMs: () => Promise<number>, time: Time): DatabaseClock {
   let samples: { readonly offsetMs: number; readonly errorMs: number }[] = [];
-  let offsetMs = Date.now() - performance.now();
+  let offsetMs = time.epochMs() - time.nowMs();
   let up = false;
   let measuring: Promise<void> | null = null;
 
   const measureOnce = async (): Promise<void> => {
-    const askedMs = performance.now();
+    const askedMs = time.nowMs();
     try {
       const databaseMs = await readMs();
-      const answeredMs = performance.now();
+      const answeredMs = time.nowMs();
       const errorMs = (answeredMs - askedMs) / 2;
       samples = [{ offsetMs: databaseMs - askedMs - errorMs, errorMs }, ...samples].slice(
         0,
@@ -48,16 +50,15 @@ export function databaseClock(readMs: () => Promise<number>): DatabaseClock {
     });
     return measuring;
   };
-  const timer = setInterval(() => {
+  const endMeasuring = time.every(MEASURE_EVERY_MS, () => {
     // A failed measurement is told by isUp; the offset of the last good one stays.
     measure().catch(() => undefined);
-  }, MEASURE_EVERY_MS);
-  timer.unref();
+  });
 
   return {
-    nowMs: () => performance.now() + offsetMs,
+    nowMs: () => time.nowMs() + offsetMs,
     isUp: () => up,
     measure,
-    close: () => clearInterval(timer),
+    close: endMeasuring,
   };
 }

@@ -15,6 +15,7 @@ import type { CouponEvent, CouponIssue, EventId, UserId } from "@stampede/domain
 import { EngineFault } from "@stampede/domain";
 import { rateMeter } from "../rate-meter.ts";
 import type { RateMeter } from "../rate-meter.ts";
+import type { Time } from "../time.ts";
 import { readEvents, readIssuesAfter, readIssuesOf } from "./directory-rows.ts";
 import type { QueueFacts } from "./directory-rows.ts";
 import type { Postgres } from "./open.ts";
@@ -69,7 +70,8 @@ const WINNERS_KEPT_MAX = 20_000;
 export class EventDirectory {
   readonly #postgres: Postgres;
   readonly #entries = new Map<EventId, Entry>();
-  readonly #timer: NodeJS.Timeout;
+  readonly #time: Time;
+  readonly #endTicks: () => void;
   #questions = new Map<EventId, Question>();
   #asking = false;
   #ticking = false;
@@ -77,8 +79,8 @@ export class EventDirectory {
 
   constructor(postgres: Postgres) {
     this.#postgres = postgres;
-    this.#timer = setInterval(() => void this.#tick(), READ_WATCHED_EVERY_MS);
-    this.#timer.unref();
+    this.#time = postgres.time;
+    this.#endTicks = this.#time.every(READ_WATCHED_EVERY_MS, () => void this.#tick());
   }
 
   /** What is known of an event, without asking; null where nothing is. */
@@ -94,7 +96,7 @@ export class EventDirectory {
   fresh(eventId: EventId): KnownEvent | Promise<KnownEvent | null> {
     const entry = this.#use(eventId);
     if (entry === null) return this.#ask(eventId, null).then((answer) => answer?.known ?? null);
-    const ageMs = performance.now() - entry.readAtMs;
+    const ageMs = this.#time.nowMs() - entry.readAtMs;
     if (ageMs <= FRESH_MS_MAX || isSoldOut(entry.known) || !this.#postgres.isUp()) {
       return entry.known;
     }
@@ -140,12 +142,12 @@ export class EventDirectory {
 
   /** Decisions (kafka-queue) or coupon issues per second, lately. */
   perSecond(eventId: EventId): number {
-    return this.#entries.get(eventId)?.rates.perSecond(performance.now()) ?? 0;
+    return this.#entries.get(eventId)?.rates.perSecond(this.#time.nowMs()) ?? 0;
   }
 
   /** The same, in each of the recent seconds that saw any. */
   recentRates(eventId: EventId): readonly number[] {
-    return this.#entries.get(eventId)?.rates.recent(performance.now()) ?? [];
+    return this.#entries.get(eventId)?.rates.recent(this.#time.nowMs()) ?? [];
   }
 
   /** Calls `listener` after every change that this process learns of. Gives the function that ends it. */
@@ -166,13 +168,13 @@ export class EventDirectory {
   }
 
   close(): void {
-    clearInterval(this.#timer);
+    this.#endTicks();
   }
 
   #use(eventId: EventId): Entry | null {
     const entry = this.#entries.get(eventId);
     if (entry === undefined) return null;
-    entry.usedAtMs = performance.now();
+    entry.usedAtMs = this.#time.nowMs();
     return entry;
   }
 
@@ -184,7 +186,7 @@ export class EventDirectory {
       if (!this.#asking) {
         this.#asking = true;
         // The end of this turn: all questions that arrive in it share one reading.
-        setImmediate(() => void this.#askAll());
+        this.#time.endOfTurn(() => void this.#askAll());
       }
     }
     if (userId !== null) question.persons.add(userId);
@@ -220,7 +222,7 @@ export class EventDirectory {
   }
 
   async #read(ids: readonly EventId[]): Promise<void> {
-    const readAtMs = performance.now();
+    const readAtMs = this.#time.nowMs();
     const readings = await readEvents(this.#postgres, ids);
     for (const reading of readings) this.#merge(reading, readAtMs);
   }
@@ -233,7 +235,7 @@ export class EventDirectory {
   }
 
   #merge(reading: KnownEvent, readAtMs: number): Entry {
-    const nowMs = performance.now();
+    const nowMs = this.#time.nowMs();
     const { id } = reading.event;
     const entry = this.#entries.get(id) ?? newEntry(reading, nowMs);
     this.#entries.set(id, entry);
@@ -249,7 +251,7 @@ export class EventDirectory {
     if (this.#ticking) return;
     this.#ticking = true;
     try {
-      await this.#readInUse(performance.now());
+      await this.#readInUse(this.#time.nowMs());
     } catch (error) {
       // A reading that fails changes nothing: whoever needs it fresh asks, and is told the fault.
       if (!(error instanceof EngineFault)) throw error;

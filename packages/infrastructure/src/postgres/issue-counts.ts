@@ -3,7 +3,7 @@
 import type { EventId, Mechanism } from "@stampede/domain";
 import { EngineFault } from "@stampede/domain";
 import type { EventDirectory } from "./event-directory.ts";
-import type { Sql } from "./open.ts";
+import type { Postgres, Sql } from "./open.ts";
 
 export type IssueCount = {
   readonly eventId: EventId;
@@ -29,19 +29,20 @@ const REST_PER_COUNTING = 50;
 
 /** Counts every five seconds while any event is in use; one query for at most `eventsMax` events. */
 export function issueCounts(
-  sql: Sql,
+  postgres: Pick<Postgres, "query" | "time">,
   directory: Pick<EventDirectory, "known">,
   eventsMax: number,
 ): IssueCounts {
+  const { time } = postgres;
   let counts: readonly IssueCount[] = [];
   let restUntilMs = 0;
   let running: Promise<void> | null = null;
 
   const countOnce = async (): Promise<void> => {
-    const startedMs = performance.now();
+    const startedMs = time.nowMs();
     const ids = directory.known(eventsMax).map(({ event }) => event.id);
-    counts = ids.length === 0 ? [] : await countRows(sql, ids);
-    const endedMs = performance.now();
+    counts = ids.length === 0 ? [] : await countRows(postgres, ids);
+    const endedMs = time.nowMs();
     restUntilMs = endedMs + (endedMs - startedMs) * REST_PER_COUNTING;
   };
   const count = async (): Promise<void> => {
@@ -50,15 +51,14 @@ export function issueCounts(
     });
     return running;
   };
-  const timer = setInterval(() => {
-    if (performance.now() < restUntilMs) return;
+  const endCounting = time.every(COUNT_EVERY_MS, () => {
+    if (time.nowMs() < restUntilMs) return;
     count().catch((error: unknown) => {
       // PostgreSQL is away: the next count is made when it is back.
       if (!(error instanceof EngineFault)) throw error;
     });
-  }, COUNT_EVERY_MS);
-  timer.unref();
-  return { last: () => counts, count, close: () => clearInterval(timer) };
+  });
+  return { last: () => counts, count, close: endCounting };
 }
 
 /** Both reads go by the primary key; no lock is taken. */

@@ -3,9 +3,9 @@
 // is paused or cut off is replaced within seconds, although its process still lives. Leadership only
 // avoids double work; what makes two leaders harmless are the fences in the duties' own
 // transactions.
-import { setTimeout as sleep } from "node:timers/promises";
 import { EngineFault } from "@stampede/domain";
 import type pg from "pg";
+import type { Time } from "../time.ts";
 import type { Postgres } from "./open.ts";
 
 const SPEAK_EVERY_MS = 1_000;
@@ -35,6 +35,7 @@ export function leadership(
     readonly onTakeover?: () => void;
   },
 ): Leadership {
+  const { time } = postgres;
   const closed = new AbortController();
   let leading = false;
   let predecessor = false;
@@ -49,13 +50,13 @@ export function leadership(
     try {
       while (!ended.signal.aborted && !(await tryLock(session, options.duty))) {
         predecessor = true;
-        await pause(SPEAK_EVERY_MS, ended.signal);
+        await time.sleep(SPEAK_EVERY_MS, ended.signal);
       }
       if (ended.signal.aborted) return;
       leading = true;
       if (predecessor) options.onTakeover?.();
       predecessor = true;
-      const speaking = keepSpeaking(session, ended);
+      const speaking = keepSpeaking(session, time, ended);
       try {
         await options.lead(ended.signal);
       } finally {
@@ -76,7 +77,7 @@ export function leadership(
       } catch (error) {
         if (!(error instanceof EngineFault)) options.onError(error);
       }
-      await pause(SPEAK_EVERY_MS / 2, closed.signal);
+      await time.sleep(SPEAK_EVERY_MS / 2, closed.signal);
     }
   };
   const running = terms();
@@ -98,9 +99,9 @@ async function tryLock(session: pg.Client, duty: string): Promise<boolean> {
   return result.rows[0]?.locked === true;
 }
 
-async function keepSpeaking(session: pg.Client, ended: AbortController): Promise<void> {
+async function keepSpeaking(session: pg.Client, time: Time, ended: AbortController): Promise<void> {
   while (!ended.signal.aborted) {
-    await pause(SPEAK_EVERY_MS, ended.signal);
+    await time.sleep(SPEAK_EVERY_MS, ended.signal);
     try {
       if (!ended.signal.aborted) await session.query("SELECT 1");
     } catch {
@@ -108,9 +109,4 @@ async function keepSpeaking(session: pg.Client, ended: AbortController): Promise
       ended.abort();
     }
   }
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  // Aborting is how a pause ends early, not a failure of it.
-  await sleep(ms, undefined, { signal }).catch(() => undefined);
 }

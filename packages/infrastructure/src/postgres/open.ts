@@ -1,8 +1,8 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { EngineFault } from "@stampede/domain";
 import pg from "pg";
 import { timed } from "../telemetry.ts";
 import type { RoundTrip } from "../telemetry.ts";
+import type { Time } from "../time.ts";
 import { databaseClock } from "./database-clock.ts";
 import type { DatabaseClock } from "./database-clock.ts";
 import { waitingLine } from "./waiting-line.ts";
@@ -25,6 +25,8 @@ export type Postgres = Sql & {
   /** A connection of one's own, outside the pool, for a session-wide lock. The caller ends it. */
   openSession(settings: Readonly<Record<string, string>>): Promise<pg.Client>;
   readonly clock: DatabaseClock;
+  /** The time by which this process works with the database, and all that builds on it. */
+  readonly time: Time;
   /** Whether the last contact succeeded; asked anew every second. */
   isUp(): boolean;
   /** Turns away all who wait for a connection, and all who come later: a shutdown's last resort. */
@@ -36,6 +38,7 @@ export type Postgres = Sql & {
 
 export type PostgresOptions = {
   readonly url: string;
+  readonly time: Time;
   /** Connections at most. */
   readonly connectionsMax: number;
   /** Callers that may wait for a connection; one more is turned away. */
@@ -62,6 +65,7 @@ const TRANSACTION: RoundTrip = { engine: "postgres", operation: "transaction" };
 
 /** Opens a pool and checks that this database keeps what it acknowledges. */
 export async function openPostgres(options: PostgresOptions): Promise<Postgres> {
+  const { time } = options;
   const pool = makePool(options);
   const line = waitingLine({ ...options, permits: options.connectionsMax });
   /** Runs with a connection of the pool, in the order in which callers came. */
@@ -78,13 +82,14 @@ export async function openPostgres(options: PostgresOptions): Promise<Postgres> 
       line.leave();
     }
   };
-  const clock = databaseClock(async () => {
+  const readClock = async (): Promise<number> => {
     const rows = await runOn<{ ms: number }>(
       pool,
       "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS ms",
     );
     return rows[0]?.ms ?? Number.NaN;
-  });
+  };
+  const clock = databaseClock(readClock, time);
   const postgres: Postgres = {
     query: async (text, values) =>
       withConnection(async (client) => timed(QUERY, async () => runOn(client, text, values))),
@@ -96,12 +101,13 @@ export async function openPostgres(options: PostgresOptions): Promise<Postgres> 
           );
         } catch (error) {
           if (attempt === ATTEMPTS_MAX || !isRetryable(error)) throw error;
-          await sleep(attempt * 5);
+          await time.sleep(attempt * 5);
         }
       }
     },
     openSession: async (settings) => openSession(options.url, settings),
     clock,
+    time,
     isUp: () => clock.isUp(),
     usage: () => ({ open: pool.totalCount, idle: pool.idleCount, waiting: line.waiting() }),
     turnAway: () => line.close(),

@@ -1,7 +1,7 @@
 import type { EventId, Progress, ProgressFeed } from "@stampede/domain";
 import { progressOf } from "@stampede/domain";
-import type { DatabaseClock } from "./database-clock.ts";
 import type { EventDirectory } from "./event-directory.ts";
+import type { Postgres } from "./open.ts";
 
 /** Watchers are told at most ten times a second. */
 const TELL_EVERY_MS = 100;
@@ -18,7 +18,7 @@ type Topic = {
  */
 export function directoryProgressFeed(
   directory: EventDirectory,
-  clock: DatabaseClock,
+  { clock, time }: Pick<Postgres, "clock" | "time">,
 ): ProgressFeed {
   const topics = new Map<EventId, Topic>();
 
@@ -45,13 +45,13 @@ export function directoryProgressFeed(
     };
     // A listener marks the event as watched: it is then read ten times a second, and never forgotten.
     const unlisten = directory.onChange(eventId, () => undefined);
-    const timer = setInterval(tell, TELL_EVERY_MS);
+    const endTelling = time.every(TELL_EVERY_MS, tell);
     const topic: Topic = {
       watchers: new Set(),
       last: first,
       stop: () => {
         unlisten();
-        clearInterval(timer);
+        endTelling();
         topics.delete(eventId);
       },
     };

@@ -21,9 +21,9 @@ export function rowLockIssuer(options: {
   return {
     claim: async (eventId, userId) =>
       postgres.transaction(async (sql) => {
-        const askedAtMs = performance.now();
+        const askedAtMs = postgres.time.nowMs();
         const event = await lockEvent(sql, eventId);
-        publishRowLockWait(performance.now() - askedAtMs);
+        publishRowLockWait(postgres.time.nowMs() - askedAtMs);
         if (event === null) {
           throw new EngineFault("postgres", "not-applied", `the row of event ${eventId} is gone`);
         }

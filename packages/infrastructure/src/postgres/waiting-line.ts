@@ -1,3 +1,5 @@
+import type { Time } from "../time.ts";
+
 /** A bounded number of permits and a bounded line for them, first come, first served. */
 export type WaitingLine = {
   /** Resolves with true when it is one's turn, with false where it cannot come. */
@@ -17,6 +19,7 @@ export function waitingLine(options: {
   readonly permits: number;
   readonly waitersMax: number;
   readonly waitMsMax: number;
+  readonly time: Time;
 }): WaitingLine {
   let free = options.permits;
   // Taken from `head` on, cut when half of it is taken: shifting ten thousand times is slow.
@@ -41,8 +44,8 @@ export function waitingLine(options: {
       first = line[head];
     }
   };
-  const timer = setInterval(() => sweep(performance.now()), SWEEP_EVERY_MS);
-  timer.unref();
+  const { time } = options;
+  const endSweeps = time.every(SWEEP_EVERY_MS, () => sweep(time.nowMs()));
 
   return {
     async enter() {
@@ -51,7 +54,7 @@ export function waitingLine(options: {
         free -= 1;
         return true;
       }
-      const deadlineMs = performance.now() + options.waitMsMax;
+      const deadlineMs = time.nowMs() + options.waitMsMax;
       return new Promise((call) => line.push({ deadlineMs, call }));
     },
     leave() {
@@ -62,7 +65,7 @@ export function waitingLine(options: {
     waiting: () => line.length - head,
     close() {
       closed = true;
-      clearInterval(timer);
+      endSweeps();
       sweep(Infinity);
     },
   };

@@ -9,11 +9,11 @@
 //
 // Deliberately not done: retrying until it works. The reconciler does that, from Redis, and it also
 // serves the reservations of a process that died.
-import { setTimeout as sleep } from "node:timers/promises";
 import type { ClaimAnswer, EventId, UserId } from "@stampede/domain";
 import { EngineFault } from "@stampede/domain";
 import type { BatchAnswer, IssuedBatch } from "../postgres/coupon-issues.ts";
 import { publishBatch } from "../telemetry.ts";
+import type { Time } from "../time.ts";
 import { BATCH_ROWS_MAX, writeBatch } from "./write-batch.ts";
 import type { RowWriting } from "./write-batch.ts";
 
@@ -45,12 +45,14 @@ export type BatchWriterOptions = {
 
 export class BatchWriter {
   readonly #options: BatchWriterOptions;
+  readonly #time: Time;
   readonly #reservations = new Map<UserId, Reservation>();
   #queue: Reservation[] = [];
   #running: Promise<void> | null = null;
 
   constructor(options: BatchWriterOptions) {
     this.#options = options;
+    this.#time = options.writing.postgres.time;
   }
 
   get isIdle(): boolean {
@@ -68,7 +70,7 @@ export class BatchWriter {
     const joined = this.joined(userId);
     if (joined !== null) return joined;
     const { promise: answer, resolve, reject } = Promise.withResolvers<ClaimAnswer>();
-    const reservedMs = performance.now();
+    const reservedMs = this.#time.nowMs();
     const reservation = { userId, number, reservedMs, answer, resolve, reject };
     this.#reservations.set(userId, reservation);
     this.#queue.push(reservation);
@@ -77,16 +79,16 @@ export class BatchWriter {
   }
 
   async #run(): Promise<void> {
-    const expiry = setInterval(() => this.#expire(), EXPIRE_EVERY_MS);
+    const endExpiry = this.#time.every(EXPIRE_EVERY_MS, () => this.#expire());
     // The end of this turn: reservations of one script call share the first transaction too.
-    await new Promise(setImmediate);
+    await new Promise<void>(this.#time.endOfTurn);
     while (this.#queue.length > 0) {
       const batch = this.#queue
         .splice(0, BATCH_ROWS_MAX)
         .toSorted((one, other) => one.number - other.number);
       await this.#write(batch);
     }
-    clearInterval(expiry);
+    endExpiry();
     this.#running = null;
     this.#options.onIdle();
   }
@@ -106,15 +108,15 @@ export class BatchWriter {
 
   async #attempts(userIds: readonly UserId[]): Promise<IssuedBatch> {
     const { writing, eventId } = this.#options;
-    const startedMs = performance.now();
+    const startedMs = this.#time.nowMs();
     for (let attempt = 1; ; attempt += 1) {
       try {
         return await writeBatch(writing, eventId, userIds);
       } catch (error) {
         // Whatever became of this attempt: the next one finds the rows that it left.
-        const late = performance.now() - startedMs > RETRY_WITHIN_MS;
+        const late = this.#time.nowMs() - startedMs > RETRY_WITHIN_MS;
         if (!(error instanceof EngineFault) || attempt === ATTEMPTS_MAX || late) throw error;
-        await sleep(RETRY_AFTER_MS * 2 ** attempt);
+        await this.#time.sleep(RETRY_AFTER_MS * 2 ** attempt);
       }
     }
   }
@@ -133,7 +135,7 @@ export class BatchWriter {
 
   /** Their rows are still written; only nobody waits for them any more. */
   #expire(): void {
-    const nowMs = performance.now();
+    const nowMs = this.#time.nowMs();
     for (const reservation of this.#reservations.values()) {
       if (nowMs - reservation.reservedMs < ANSWER_MS_MAX) break;
       this.#leave(reservation, new EngineFault("postgres", "unknown", "the row takes too long"));

@@ -13,7 +13,6 @@
 //   - Sold out, as the directory knows: everybody is answered from the rows.
 //
 // Deliberately not done: any way around Redis while it is away. Two deciders would be worse than none.
-import { setTimeout as sleep } from "node:timers/promises";
 import type { ClaimAnswer, EventId, UserId } from "@stampede/domain";
 import { EngineFault } from "@stampede/domain";
 import type { EventDirectory, KnownEvent } from "../postgres/event-directory.ts";
@@ -70,7 +69,7 @@ export class ClaimLine {
 
   async claim(userId: UserId): Promise<ClaimAnswer> {
     return new Promise((resolve, reject) => {
-      const arrivedMs = performance.now();
+      const arrivedMs = this.#options.postgres.time.nowMs();
       this.#arrived.push({ userId, arrivedMs, resolve, reject, mayBeReserved: false });
       this.#wake();
       this.#running ??= this.#run();
@@ -78,10 +77,10 @@ export class ClaimLine {
   }
 
   async #run(): Promise<void> {
-    const { directory, eventId, onIdle } = this.#options;
+    const { directory, postgres, eventId, onIdle } = this.#options;
     const unlisten = directory.onChange(eventId, () => this.#wake());
     // The end of this turn of the event loop: claims that arrive in it share the first call.
-    await new Promise(setImmediate);
+    await new Promise<void>(postgres.time.endOfTurn);
     while (this.#arrived.length + this.#waiting.length > 0) {
       if (this.#arrived.length === 0) await this.#pause();
       try {
@@ -166,12 +165,12 @@ export class ClaimLine {
   }
 
   async #open(): Promise<void> {
-    const { generations, eventId } = this.#options;
+    const { generations, postgres, eventId } = this.#options;
     const late = new AbortController();
     try {
       await Promise.race([
         generations.open(eventId),
-        sleep(OPEN_MS_MAX, undefined, { signal: late.signal }).then(() => {
+        postgres.time.sleep(OPEN_MS_MAX, late.signal).then(() => {
           throw new EngineFault("redis", "not-applied", `${eventId} is being rebuilt in Redis`);
         }),
       ]);
@@ -224,7 +223,7 @@ export class ClaimLine {
   }
 
   #expire(): void {
-    const oldestMs = performance.now() - WAIT_MS_MAX;
+    const oldestMs = this.#options.postgres.time.nowMs() - WAIT_MS_MAX;
     for (const line of [this.#waiting, this.#arrived]) {
       const late = line.findIndex((claim) => claim.arrivedMs >= oldestMs);
       for (const claim of line.splice(0, late === -1 ? line.length : late)) {
@@ -239,8 +238,7 @@ export class ClaimLine {
   async #pause(): Promise<void> {
     const over = new AbortController();
     this.#wake = () => over.abort();
-    // Aborting is how a pause ends early, not a failure of it.
-    await sleep(ASK_AGAIN_EVERY_MS, undefined, { signal: over.signal }).catch(() => undefined);
+    await this.#options.postgres.time.sleep(ASK_AGAIN_EVERY_MS, over.signal);
     this.#wake = () => undefined;
   }
 }

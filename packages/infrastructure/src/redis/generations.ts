@@ -23,21 +23,24 @@
 //
 // The latch is set by the same building, without a new generation: `sold out` is told by Redis only
 // with exactly the persons of the rows, all of them committed.
-import { randomBytes } from "node:crypto";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { EventId } from "@stampede/domain";
 import { EngineFault } from "@stampede/domain";
 import { lockEvent } from "../postgres/coupon-issues.ts";
 import { readEvents } from "../postgres/directory-rows.ts";
 import type { EventReading } from "../postgres/directory-rows.ts";
 import { publishRecovery, publishRepair } from "../telemetry.ts";
+import type { Time } from "../time.ts";
 import type { Redis, RedisSession } from "./open.ts";
 import { findPending, winnerPages, writePending } from "./roll-forward.ts";
 import type { EventState } from "./scripts.ts";
 import { openedBy, readState, rebuildStep } from "./scripts.ts";
 import type { RowWriting } from "./write-batch.ts";
 
-export type GenerationsOptions = RowWriting & { readonly redis: Redis };
+export type GenerationsOptions = RowWriting & {
+  readonly redis: Redis;
+  /** 128 random bits: never drawn twice, so another history's generation is never taken for ours. */
+  readonly drawToken: () => string;
+};
 
 /** How long an opening waits for another builder that makes no progress before it takes over. */
 const STALLED_MS_MAX = 1_000;
@@ -82,13 +85,13 @@ export class Generations {
     const { event, generation } = await this.#read(eventId);
     if (generation === null || event.issued < event.limit) return false;
     const seen = openedBy(generation, session.runId);
-    const token = `latch-${newGeneration()}`;
+    const token = `latch-${this.#options.drawToken()}`;
     return this.#build(session, eventId, { token, seen, generation });
   }
 
   async #open(eventId: EventId): Promise<void> {
-    const { redis, directory } = this.#options;
-    const progress = new Progress();
+    const { redis, directory, postgres } = this.#options;
+    const progress = new Progress(postgres.time);
     for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt += 1) {
       const session = redis.session();
       const reading = await this.#read(eventId);
@@ -97,7 +100,7 @@ export class Generations {
         directory.noteCommitted(reading, []);
         return;
       }
-      if (progress.isMoving(reading, state)) await sleep(LOOK_EVERY_MS);
+      if (progress.isMoving(reading, state)) await postgres.time.sleep(LOOK_EVERY_MS);
       else if (await this.#reopen(session, reading, state)) publishRecovery("redis-rebuild");
     }
     throw new EngineFault("redis", "not-applied", `${eventId} is still being rebuilt in Redis`);
@@ -112,7 +115,7 @@ export class Generations {
       const pending = await findPending(session, this.#options.postgres, event.id);
       publishRepair("rows-written", await writePending(this.#options, event.id, [...pending]));
     }
-    const next = newGeneration();
+    const next = this.#options.drawToken();
     if (!(await this.#replace(event.id, { generation, next }))) return false;
     return this.#build(session, event.id, { token: next, seen: open, generation: next });
   }
@@ -165,29 +168,29 @@ export class Generations {
   }
 }
 
-/** 128 random bits: never drawn twice, so a generation of another history is never taken for ours. */
-export function newGeneration(): string {
-  return randomBytes(16).toString("hex");
-}
-
 function isOpen(reading: EventReading, state: EventState, session: RedisSession): boolean {
   return reading.generation !== null && state.open === openedBy(reading.generation, session.runId);
 }
 
 /** Tells whether another builder is at work on this event. */
 class Progress {
+  readonly #time: Time;
   #seen: string | null = null;
   #seenMs = 0;
+
+  constructor(time: Time) {
+    this.#time = time;
+  }
 
   isMoving({ generation }: EventReading, { building, built }: EventState): boolean {
     const now = `${generation} ${building} ${built}`;
     const started = this.#seen !== null || (building !== null && building === generation);
     if (now !== this.#seen) {
       this.#seen = now;
-      this.#seenMs = performance.now();
+      this.#seenMs = this.#time.nowMs();
       return started;
     }
-    return performance.now() - this.#seenMs < STALLED_MS_MAX;
+    return this.#time.nowMs() - this.#seenMs < STALLED_MS_MAX;
   }
 }
 

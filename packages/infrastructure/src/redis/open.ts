@@ -10,12 +10,12 @@
 //
 // The client's own command timeout does not serve: it ends when the command is written to the
 // socket, so a server that never answers would be waited for without end (redis 6.3, read and tried).
-import { setTimeout as sleep } from "node:timers/promises";
 import { EngineFault } from "@stampede/domain";
 import { createClient } from "redis";
 import { UnsafeEngine } from "../postgres/settings.ts";
 import { timed } from "../telemetry.ts";
 import type { RoundTrip } from "../telemetry.ts";
+import type { Time } from "../time.ts";
 import { isScriptMissing, redisAway, redisFault } from "./faults.ts";
 import type { Script } from "./scripts.ts";
 import { refuseUnsafeServer, serverFacts } from "./settings.ts";
@@ -41,6 +41,9 @@ export type Redis = {
 
 export type RedisOptions = {
   readonly url: string;
+  readonly time: Time;
+  /** From 0 to 1, so that instances do not return in step. */
+  readonly random: () => number;
   /** Told of a Redis that appears later and whose settings are refused: it is not used. */
   readonly onRefused?: (error: UnsafeEngine) => void;
 };
@@ -69,6 +72,7 @@ type Contact = {
  * Rejects with `UnsafeEngine` for a Redis whose settings could lose reservations.
  */
 export async function openRedis(options: RedisOptions): Promise<Redis> {
+  const { time, random } = options;
   const closed = new AbortController();
   const arrivals = new Set<() => void>();
   let contact: Contact | null = null;
@@ -84,7 +88,7 @@ export async function openRedis(options: RedisOptions): Promise<Redis> {
   const stayConnected = async (first: Contact | null): Promise<void> => {
     if (first !== null) await use(first);
     for (let failures = 0; !closed.signal.aborted;) {
-      await pause(backOffMs(failures), closed.signal);
+      await time.sleep(backOffMs(failures, random), closed.signal);
       if (closed.signal.aborted) return;
       const next = await connectOrNull(options);
       failures = next === null ? failures + 1 : 0;
@@ -93,7 +97,7 @@ export async function openRedis(options: RedisOptions): Promise<Redis> {
     }
   };
   // The first contact decides whether this program may start; later ones only whether v2 may serve.
-  const running = stayConnected(await connectAtStart(options.url));
+  const running = stayConnected(await connectAtStart(options));
 
   const redis: Redis = {
     session() {
@@ -106,7 +110,7 @@ export async function openRedis(options: RedisOptions): Promise<Redis> {
       const waited = new AbortController();
       const arrived = (): void => waited.abort();
       arrivals.add(arrived);
-      await pause(waitMs, waited.signal);
+      await time.sleep(waitMs, waited.signal);
       arrivals.delete(arrived);
     },
     async close() {
@@ -119,9 +123,9 @@ export async function openRedis(options: RedisOptions): Promise<Redis> {
   return redis;
 }
 
-async function connectAtStart(url: string): Promise<Contact | null> {
+async function connectAtStart(options: RedisOptions): Promise<Contact | null> {
   try {
-    return await connect(url);
+    return await connect(options);
   } catch (error) {
     if (error instanceof EngineFault) return null;
     throw error;
@@ -130,7 +134,7 @@ async function connectAtStart(url: string): Promise<Contact | null> {
 
 async function connectOrNull(options: RedisOptions): Promise<Contact | null> {
   try {
-    return await connect(options.url);
+    return await connect(options);
   } catch (error) {
     if (error instanceof UnsafeEngine) options.onRefused?.(error);
     else if (!(error instanceof EngineFault)) throw error;
@@ -138,7 +142,7 @@ async function connectOrNull(options: RedisOptions): Promise<Contact | null> {
   }
 }
 
-async function connect(url: string): Promise<Contact> {
+async function connect({ url, time }: RedisOptions): Promise<Contact> {
   const client = makeClient(url);
   const { promise: ended, resolve } = Promise.withResolvers<void>();
   let alive = true;
@@ -150,12 +154,12 @@ async function connect(url: string): Promise<Contact> {
   client.on("error", end);
   client.on("end", end);
   try {
-    await withDeadline(CONNECT_MS_MAX, async () => client.connect(), end);
-    const session = sessionOf(client, end);
+    await withDeadline(time, CONNECT_MS_MAX, { run: async () => client.connect(), late: end });
+    const session = sessionOf(client, time, end);
     const facts = serverFacts(String(await session.send("INFO")));
     if (facts.loading) throw redisAway("Redis is still loading its data");
     refuseUnsafeServer(facts);
-    void keepAsking(session, ended);
+    void keepAsking(session, time, ended);
     return {
       session: { ...session, runId: facts.runId },
       isAlive: () => alive,
@@ -181,9 +185,12 @@ function makeClient(url: string) {
   });
 }
 
-function sessionOf(client: Client, end: () => void): Omit<RedisSession, "runId"> {
+function sessionOf(client: Client, time: Time, end: () => void): Omit<RedisSession, "runId"> {
   const send = async (...command: readonly string[]): Promise<unknown> =>
-    withDeadline(REPLY_MS_MAX, async () => client.sendCommand<unknown>(command), end);
+    withDeadline(time, REPLY_MS_MAX, {
+      run: async () => client.sendCommand<unknown>(command),
+      late: end,
+    });
   return {
     send,
     async run(script, keys, args) {
@@ -206,12 +213,13 @@ function sessionOf(client: Client, end: () => void): Omit<RedisSession, "runId">
 /** Asks now and then, so that a connection that died silently is known before a claim needs it. */
 async function keepAsking(
   session: Omit<RedisSession, "runId">,
+  time: Time,
   ended: Promise<void>,
 ): Promise<void> {
   const over = new AbortController();
   void ended.then(() => over.abort());
   while (!over.signal.aborted) {
-    await pause(PING_EVERY_MS, over.signal);
+    await time.sleep(PING_EVERY_MS, over.signal);
     // A ping that fails has ended the connection, which is all that there is to do about it.
     if (over.signal.aborted) return;
     await timed(PING, async () => session.send("PING")).catch(() => undefined);
@@ -219,33 +227,26 @@ async function keepAsking(
 }
 
 async function withDeadline<Value>(
+  time: Time,
   deadlineMs: number,
-  run: () => Promise<Value>,
-  onDeadline: () => void,
+  act: { readonly run: () => Promise<Value>; readonly late: () => void },
 ): Promise<Value> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => {
-      reject(redisFault(new Error(`no answer within ${deadlineMs} ms`)));
-      onDeadline();
-    }, deadlineMs);
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const callOff = time.after(deadlineMs, () => {
+    reject(redisFault(new Error(`no answer within ${deadlineMs} ms`)));
+    act.late();
   });
   try {
-    return await Promise.race([run(), late]);
+    return await Promise.race([act.run(), late]);
   } catch (error) {
     throw redisFault(error);
   } finally {
-    clearTimeout(timer);
+    callOff();
   }
 }
 
 /** Doubles from 50 to 500 ms, half of it random, so that instances do not return in step. */
-function backOffMs(failures: number): number {
+function backOffMs(failures: number, random: () => number): number {
   const fullMs = Math.min(RETRY_MS_MIN * 2 ** failures, RETRY_MS_MAX);
-  return fullMs / 2 + (Math.random() * fullMs) / 2;
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  // Aborting is how a pause ends early, not a failure of it.
-  await sleep(ms, undefined, { signal }).catch(() => undefined);
+  return fullMs / 2 + (random() * fullMs) / 2;
 }

@@ -1,19 +1,19 @@
 import { EngineFault } from "@stampede/domain";
 import type { EventPreparation } from "../postgres/event-store.ts";
 import type { Generations } from "./generations.ts";
-import { newGeneration } from "./generations.ts";
 import type { Redis } from "./open.ts";
 
 /** What an event of this mechanism needs beside its row: a generation, open in Redis. */
 export function redisCounterPreparation(options: {
   readonly redis: Redis;
   readonly generations: Generations;
+  readonly drawToken: () => string;
 }): EventPreparation {
   return {
     async prepare(event) {
       // Asked before anything exists: with Redis away nothing is made, and the operator may repeat.
       await ping(options.redis);
-      const generation = newGeneration();
+      const generation = options.drawToken();
       return {
         async record(sql) {
           await sql.query("INSERT INTO redis_generations (event_id, generation) VALUES ($1, $2)", [

@@ -14,7 +14,6 @@
 //
 // Deliberately not done: trusting equal counts. A row that Redis does not know and a reservation
 // without a row hide each other in a count (a batch of an old generation, after a rebuild).
-import { setTimeout as sleep } from "node:timers/promises";
 import type { CouponEvent, EventId, UserId } from "@stampede/domain";
 import { EngineFault } from "@stampede/domain";
 import { readEvents } from "../postgres/directory-rows.ts";
@@ -89,7 +88,7 @@ export class Reconciler {
    */
   drift(eventsMax: number): ReadonlyMap<EventId, number> {
     if (!this.isLeader()) return new Map();
-    const sinceMs = performance.now() - DRIFT_TOLD_MS;
+    const sinceMs = this.#options.postgres.time.nowMs() - DRIFT_TOLD_MS;
     const told: [EventId, number][] = [];
     for (const [eventId, { drift, comparedMs }] of this.#memories) {
       if (drift !== null && (drift > 0 || comparedMs >= sinceMs)) told.push([eventId, drift]);
@@ -116,15 +115,14 @@ export class Reconciler {
         // An engine is away: the next pass finds what this one left.
         if (!(error instanceof EngineFault)) throw error;
       }
-      // Aborting is how a pause ends early, not a failure of it.
-      await sleep(PASS_EVERY_MS, undefined, { signal }).catch(() => undefined);
+      await this.#options.postgres.time.sleep(PASS_EVERY_MS, signal);
     }
   }
 
   async #pass(signal: AbortSignal): Promise<void> {
     const { redis, postgres } = this.#options;
     const session = redis.session();
-    const nowMs = performance.now();
+    const nowMs = postgres.time.nowMs();
     const full = session.runId !== this.#runId || nowMs - this.#fullPassMs >= FULL_PASS_EVERY_MS;
     const readings = await readEvents(postgres, await this.#unfinished(full));
     const states = await readStates(session, readings);
@@ -203,7 +201,7 @@ export class Reconciler {
   #noteLatched(eventId: EventId): void {
     const memory = this.#memories.get(eventId);
     if (memory?.drift === 0) return;
-    const nowMs = performance.now();
+    const nowMs = this.#options.postgres.time.nowMs();
     this.#memories.set(eventId, { ...newMemory(nowMs), drift: 0, comparedMs: nowMs });
   }
 
@@ -213,7 +211,7 @@ export class Reconciler {
   ): Promise<void> {
     const { postgres } = this.#options;
     const { event, opened, held } = sides;
-    const nowMs = performance.now();
+    const nowMs = postgres.time.nowMs();
     const now = `${opened} ${event.issued} ${held}`;
     const memory = this.#memories.get(event.id) ?? newMemory(nowMs);
     this.#memories.set(event.id, memory);
@@ -226,7 +224,7 @@ export class Reconciler {
     const exact = (await readState(session, event.id)).held === held;
     const missing = exact && held - pending.size < event.issued;
     memory.comparedMs = nowMs;
-    memory.restUntilMs = nowMs + (performance.now() - nowMs) * REST_PER_COMPARING;
+    memory.restUntilMs = nowMs + (postgres.time.nowMs() - nowMs) * REST_PER_COMPARING;
     if (exact && !missing && pending.size === 0) memory.equal = now;
     memory.drift = pending.size;
     if (missing) {

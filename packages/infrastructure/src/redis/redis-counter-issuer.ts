@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { ClaimAnswer, CouponEvent, CouponIssuer, EventId, UserId } from "@stampede/domain";
 import { doorRefusal, EngineFault } from "@stampede/domain";
 import type { EventDirectory } from "../postgres/event-directory.ts";
@@ -90,8 +89,9 @@ export function redisCounterIssuer(options: RedisCounterOptions): RedisCounterIs
     saturation: () => inFlight / IN_FLIGHT_MAX,
     async close() {
       closing = true;
-      const untilMs = performance.now() + DRAIN_MS_MAX;
-      while (issuer.inFlight() > 0 && performance.now() < untilMs) await sleep(DRAIN_LOOK_EVERY_MS);
+      const { time } = postgres;
+      const untilMs = time.nowMs() + DRAIN_MS_MAX;
+      while (issuer.inFlight() > 0 && time.nowMs() < untilMs) await time.sleep(DRAIN_LOOK_EVERY_MS);
     },
     [Symbol.asyncDispose]: async () => issuer.close(),
   };

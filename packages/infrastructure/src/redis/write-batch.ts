@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { EventId, UserId } from "@stampede/domain";
 import { EngineFault } from "@stampede/domain";
 import { issueBatch, lockEvent, readUnderLock } from "../postgres/coupon-issues.ts";
@@ -41,7 +40,7 @@ export async function writeBatch(
     let facts = await readUnderLock(sql, eventId, userIds);
     const earlyMs = event.opensAtMs - facts.nowMs;
     if (earlyMs > 0 && earlyMs <= EARLY_MS_MAX) {
-      await sleep(Math.ceil(earlyMs) + 1);
+      await writing.postgres.time.sleep(Math.ceil(earlyMs) + 1);
       facts = await readUnderLock(sql, eventId, userIds);
     }
     const claims = userIds.map((userId) => ({

@@ -10,6 +10,7 @@ import type { EventDirectory, KnownEvent } from "../../src/postgres/event-direct
 import { hearFacts } from "../support/facts.ts";
 import type { HeardFacts } from "../support/facts.ts";
 import { until } from "./support.ts";
+import { systemTime } from "../../src/time.ts";
 
 const spring = parseEventId("spring") as EventId;
 
@@ -31,7 +32,7 @@ function open(t: TestContext): Opened {
       return { queue } as unknown as KnownEvent;
     },
   };
-  const errors = estimateErrors(directory);
+  const errors = estimateErrors(directory, systemTime);
   t.after(() => errors.close());
   return { errors, facts, queue, looks: () => looks };
 }

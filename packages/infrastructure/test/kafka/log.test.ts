@@ -20,6 +20,7 @@ import { missing, testEngine } from "../support/engines.ts";
 import { person } from "../support/sale.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
 import { readLog } from "./support.ts";
+import { systemTime } from "../../src/time.ts";
 
 const spring = parseEventId("spring") as EventId;
 
@@ -191,7 +192,7 @@ describe("the log of an event", { skip: missing("kafka") }, () => {
 
 describe("Kafka that is not there", () => {
   test("does not keep the service from starting, and is told by isUp", async (t) => {
-    const kafka = await openKafka({ brokers: "127.0.0.1:1" });
+    const kafka = await openKafka({ brokers: "127.0.0.1:1", time: systemTime });
     t.after(async () => kafka.close());
     assert.equal(kafka.isUp(), false);
     await assert.rejects(kafka.createLog("stampede.x.y"), isFault("not-applied"));
@@ -200,19 +201,25 @@ describe("Kafka that is not there", () => {
   });
 
   test("in part makes no log with fewer copies than it would have in whole", async (t) => {
-    const kafka = await openKafka({ brokers: `${testEngine("kafka")},127.0.0.1:1,127.0.0.1:2` });
+    const kafka = await openKafka({
+      brokers: `${testEngine("kafka")},127.0.0.1:1,127.0.0.1:2`,
+      time: systemTime,
+    });
     t.after(async () => kafka.close());
     assert.equal(kafka.isUp(), true);
     await assert.rejects(kafka.createLog("stampede.x.z"), isFault("not-applied"));
   });
 
   test("is named by what an operator wrote", async () => {
-    await assert.rejects(openKafka({ brokers: "" }), /names no Kafka broker; write host:port/);
+    await assert.rejects(
+      openKafka({ brokers: "", time: systemTime }),
+      /names no Kafka broker; write host:port/,
+    );
   });
 });
 
 async function openLog(t: TestContext): Promise<{ readonly kafka: Kafka; readonly log: Log }> {
-  const kafka = await openKafka({ brokers: testEngine("kafka") });
+  const kafka = await openKafka({ brokers: testEngine("kafka"), time: systemTime });
   t.after(async () => kafka.close());
   const log = await kafka.createLog(`stampede.test.${randomBytes(6).toString("hex")}`);
   return { kafka, log };
@@ -225,7 +232,7 @@ async function openProxiedCluster(t: TestContext): Promise<{
 }> {
   const proxy = await startTcpProxy(t, `kafka://${testEngine("kafka")}`);
   const [host = "", port] = testEngine("kafka").split(":");
-  const direct = kafkaCluster([{ host, port: Number(port) }]);
+  const direct = kafkaCluster([{ host, port: Number(port) }], systemTime);
   t.after(async () => direct.close());
   const leader = { host: "127.0.0.1", port: proxy.port };
   const find: Cluster["find"] = async (topic) => ({ ...(await direct.find(topic)), leader });
@@ -236,6 +243,7 @@ function openLine(kafka: Kafka, topic: string): ReturnType<typeof claimLine> {
   return claimLine({
     eventId: spring,
     writer: kafka.openWriter(topic, () => undefined),
+    time: systemTime,
     drawCode,
     watchBatch: () => () => null,
   });

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Producer } from "@platformatic/kafka";
 import type { CouponIssue, EventId, EventStore } from "@stampede/domain";
 import type { OpenEvent } from "@stampede/domain/contracts";
-import { drawCode } from "../../src/codes.ts";
+import { drawCode, drawToken } from "../../src/codes.ts";
 import { Decider } from "../../src/kafka/decider.ts";
 import { kafkaQueueIssuer } from "../../src/kafka/kafka-queue-issuer.ts";
 import type { KafkaQueueIssuer } from "../../src/kafka/kafka-queue-issuer.ts";
@@ -19,6 +19,7 @@ import type { Postgres } from "../../src/postgres/open.ts";
 import { openSecondInstance, openTestDatabase } from "../support/database.ts";
 import { testEngine } from "../support/engines.ts";
 import { createTestEvent } from "../support/sale.ts";
+import { systemTime } from "../../src/time.ts";
 
 /** What one process of the service would hold. */
 export type Instance = {
@@ -47,7 +48,7 @@ export async function openQueueSale(t: TestContext): Promise<QueueSale> {
   const { url, postgres, directory } = await openTestDatabase(t);
 
   const openParts = async (parts: Pick<Instance, "postgres" | "directory">): Promise<Instance> => {
-    const kafka = closing.use(await openKafka({ brokers: testEngine("kafka") }));
+    const kafka = closing.use(await openKafka({ brokers: testEngine("kafka"), time: systemTime }));
     const halts: string[] = [];
     const onHalt = (_: EventId, reason: string): number => halts.push(reason);
     const issuer = closing.use(kafkaQueueIssuer({ ...parts, kafka, drawCode, onHalt }));
@@ -64,7 +65,7 @@ export async function openQueueSale(t: TestContext): Promise<QueueSale> {
   };
   const first = await openParts({ postgres, directory });
   const store = postgresEventStore(postgres, {
-    "kafka-queue": kafkaQueuePreparation(first.kafka),
+    "kafka-queue": kafkaQueuePreparation({ kafka: first.kafka, drawToken }),
   });
   return {
     url,

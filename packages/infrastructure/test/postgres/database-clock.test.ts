@@ -9,11 +9,12 @@ import { createTestDatabase, openSecondInstance } from "../support/database.ts";
 import { missing, testEngine } from "../support/engines.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
 import { openClient, until } from "./support.ts";
+import { systemTime } from "../../src/time.ts";
 
 const HOUR_MS = 3_600_000;
 
 function open(t: TestContext, readMs: () => Promise<number>): DatabaseClock {
-  const clock = databaseClock(readMs);
+  const clock = databaseClock(readMs, systemTime);
   t.after(() => clock.close());
   return clock;
 }

@@ -2,10 +2,11 @@
 // nobody, and its sessions stand. Says "leads" and "led" on its output.
 import { leadership } from "../../src/postgres/leadership.ts";
 import { openPostgres } from "../../src/postgres/open.ts";
+import { systemTime } from "../../src/time.ts";
 
 const [url = "", duty = ""] = process.argv.slice(2);
 const bounds = { connectionsMax: 2, waitersMax: 10, waitMsMax: 1_000 };
-const postgres = await openPostgres({ url, ...bounds });
+const postgres = await openPostgres({ url, time: systemTime, ...bounds });
 leadership(postgres, {
   duty,
   lead: async (signal) => {

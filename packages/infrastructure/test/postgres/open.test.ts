@@ -19,12 +19,13 @@ import { createTestDatabase } from "../support/database.ts";
 import { missing, testEngine } from "../support/engines.ts";
 import { person } from "../support/sale.ts";
 import { faultOf, insertEvent, openClient, readStored, until } from "./support.ts";
+import { systemTime } from "../../src/time.ts";
 
 const bounds = { connectionsMax: 2, waitersMax: 10, waitMsMax: 1_000 };
 
 async function open(t: TestContext, options: Partial<PostgresOptions>): Promise<Postgres> {
   const url = options.url ?? (await createTestDatabase(t));
-  const postgres = await openPostgres({ ...bounds, ...options, url });
+  const postgres = await openPostgres({ ...bounds, time: systemTime, ...options, url });
   t.after(async () => postgres.close());
   return postgres;
 }
@@ -139,13 +140,13 @@ describe("start-up", { skip: missing("postgres") }, () => {
     const client = await openClient(t, url);
     const name = new URL(url).pathname.slice(1);
     await client.query(`ALTER DATABASE ${name} SET synchronous_commit = off`);
-    await assert.rejects(openPostgres({ url, ...bounds }), (error) => {
+    await assert.rejects(openPostgres({ url, time: systemTime, ...bounds }), (error) => {
       assert.ok(error instanceof UnsafeEngine);
       assert.match(error.message, /synchronous_commit = on/);
       return true;
     });
     await client.query(`ALTER DATABASE ${name} RESET synchronous_commit`);
-    await (await openPostgres({ url, ...bounds })).close();
+    await (await openPostgres({ url, time: systemTime, ...bounds })).close();
   });
 
   test("refuses a server without fsync or full pages", async (t) => {
@@ -171,10 +172,13 @@ describe("start-up", { skip: missing("postgres") }, () => {
     };
     for (const name of ["fsync", "full_page_writes"]) {
       await set(name, "off");
-      await assert.rejects(openPostgres({ url, ...bounds }), new RegExp(`${name} = on`));
+      await assert.rejects(
+        openPostgres({ url, time: systemTime, ...bounds }),
+        new RegExp(`${name} = on`),
+      );
       await set(name, "on");
     }
-    await (await openPostgres({ url, ...bounds })).close();
+    await (await openPostgres({ url, time: systemTime, ...bounds })).close();
   });
 });
 

@@ -3,9 +3,10 @@ import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { waitingLine } from "../../src/postgres/waiting-line.ts";
 import type { WaitingLine } from "../../src/postgres/waiting-line.ts";
+import { systemTime } from "../../src/time.ts";
 
 function open(t: TestContext, waitersMax: number, waitMsMax = 60_000): WaitingLine {
-  const line = waitingLine({ permits: 1, waitersMax, waitMsMax });
+  const line = waitingLine({ permits: 1, waitersMax, waitMsMax, time: systemTime });
   t.after(() => line.close());
   return line;
 }

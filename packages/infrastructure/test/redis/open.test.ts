@@ -12,6 +12,9 @@ import { missing, testEngine } from "../support/engines.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
 import { startOwnRedis } from "./own-redis.ts";
 import { until } from "./support.ts";
+import { systemTime } from "../../src/time.ts";
+
+const given = { time: systemTime, random: Math.random };
 
 describe("the connection to Redis", { skip: missing("redis") }, () => {
   test("never sends again what has lost its reply: the value is 1 (F5)", async (t) => {
@@ -56,13 +59,13 @@ describe("the connection to Redis", { skip: missing("redis") }, () => {
     const redis = await open(t, own.url);
     await redis.session().send("CONFIG", "SET", "maxmemory-policy", "allkeys-lru");
     await assert.rejects(
-      openRedis({ url: own.url }),
+      openRedis({ ...own, ...given }),
       (error) => error instanceof UnsafeEngine && /maxmemory-policy noeviction/.test(error.message),
     );
     await redis.session().send("CONFIG", "SET", "maxmemory-policy", "noeviction");
     await redis.session().send("CONFIG", "SET", "appendonly", "no");
     await assert.rejects(
-      openRedis({ url: own.url }),
+      openRedis({ ...own, ...given }),
       (error) => error instanceof UnsafeEngine && /appendonly yes/.test(error.message),
     );
   });
@@ -72,6 +75,7 @@ describe("the connection to Redis", { skip: missing("redis") }, () => {
     const proxy = await startTcpProxy(t, own.url);
     const refused: UnsafeEngine[] = [];
     const redis = await openRedis({
+      ...given,
       url: proxy.through(own.url),
       onRefused: (error) => refused.push(error),
     });
@@ -94,7 +98,7 @@ describe("the connection to Redis", { skip: missing("redis") }, () => {
 });
 
 async function open(t: TestContext, url: string): Promise<Redis> {
-  const redis = await openRedis({ url });
+  const redis = await openRedis({ url, ...given });
   t.after(async () => redis.close());
   return redis;
 }

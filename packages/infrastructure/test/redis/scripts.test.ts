@@ -22,6 +22,7 @@ import {
 } from "../../src/redis/scripts.ts";
 import { missing, testEngine } from "../support/engines.ts";
 import { person } from "../support/sale.ts";
+import { systemTime } from "../../src/time.ts";
 
 describe("the scripts of v2", { skip: missing("redis") }, () => {
   test("say yours only where the rule issues or replays, sold out only where it refuses", async (t) => {
@@ -210,7 +211,11 @@ async function latch(
 }
 
 async function openSession(t: TestContext): Promise<RedisSession> {
-  const redis = await openRedis({ url: testEngine("redis") });
+  const redis = await openRedis({
+    url: testEngine("redis"),
+    time: systemTime,
+    random: Math.random,
+  });
   t.after(async () => redis.close());
   return redis.session();
 }

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { TestContext } from "node:test";
 import { EngineFault } from "@stampede/domain";
 import type { ClaimAnswer, CouponIssuer, EventId, EventStore, UserId } from "@stampede/domain";
-import { drawCode } from "../../src/codes.ts";
+import { drawCode, drawToken } from "../../src/codes.ts";
 import type { EventDirectory } from "../../src/postgres/event-directory.ts";
 import { postgresEventStore } from "../../src/postgres/event-store.ts";
 import type { Postgres } from "../../src/postgres/open.ts";
@@ -17,6 +17,7 @@ import type { RedisCounterIssuer } from "../../src/redis/redis-counter-issuer.ts
 import { keysOf, openedBy, readState, reserve } from "../../src/redis/scripts.ts";
 import { openSecondInstance, openTestDatabase } from "../support/database.ts";
 import { testEngine } from "../support/engines.ts";
+import { systemTime } from "../../src/time.ts";
 
 /** One process's whole v2. */
 export type RedisCounter = {
@@ -67,8 +68,12 @@ async function openOn(
   engines: Pick<RedisCounter, "postgres" | "directory" | "databaseUrl" | "redisUrl">,
 ): Promise<RedisCounter> {
   const { postgres, directory } = engines;
-  const redis = await openRedis({ url: engines.redisUrl });
-  const generations = new Generations({ redis, postgres, directory, drawCode });
+  const redis = await openRedis({
+    url: engines.redisUrl,
+    time: systemTime,
+    random: Math.random,
+  });
+  const generations = new Generations({ redis, postgres, directory, drawCode, drawToken });
   const issuer = redisCounterIssuer({
     redis,
     postgres,
@@ -77,7 +82,7 @@ async function openOn(
     drawCode,
     onError: failLoudly,
   });
-  const preparation = redisCounterPreparation({ redis, generations });
+  const preparation = redisCounterPreparation({ redis, generations, drawToken });
   const store = postgresEventStore(postgres, { "redis-counter": preparation });
   t.after(async () => {
     await issuer.close();

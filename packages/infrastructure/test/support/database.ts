@@ -6,6 +6,7 @@ import { migrate } from "../../src/postgres/migrate.ts";
 import { openPostgres } from "../../src/postgres/open.ts";
 import type { Postgres } from "../../src/postgres/open.ts";
 import { testEngine } from "./engines.ts";
+import { systemTime } from "../../src/time.ts";
 
 export type TestDatabase = {
   readonly url: string;
@@ -27,6 +28,7 @@ export async function openSecondInstance(
 ): Promise<{ readonly postgres: Postgres; readonly directory: EventDirectory }> {
   const postgres = await openPostgres({
     url,
+    time: systemTime,
     connectionsMax: 8,
     waitersMax: 50_000,
     waitMsMax: 10_000,
