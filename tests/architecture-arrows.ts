@@ -79,6 +79,17 @@ const zones: readonly Zone[] = [
     because: "the crowd knows the service by HTTP, and starts engines for it",
   },
   {
+    holds: /^tests\/simulation\//,
+    may: [
+      node,
+      domain,
+      /^@stampede\/infrastructure(?:\/embedded|\/seams)?$/,
+      /^@stampede\/lab\/referee$/,
+      /^(?:pg|fast-check)$/,
+    ],
+    because: "simulated engines stand in the adapters' seams, and nothing else of them is known",
+  },
+  {
     holds: /^tests\//,
     may: [
       node,

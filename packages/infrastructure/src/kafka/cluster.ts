@@ -18,7 +18,7 @@ export type TopicFacts = {
   readonly leader: Broker | null;
 };
 
-type LedTopic = TopicFacts & { readonly leader: Broker };
+export type LedTopic = TopicFacts & { readonly leader: Broker };
 
 export type Cluster = {
   readonly time: Time;

@@ -130,7 +130,8 @@ export function brokenTopic(log: Log, facts: TopicFacts | undefined): string | n
     : `topic ${log.topic} has ${facts.partitions} partitions, so there is no first any more`;
 }
 
-function brokenRange(mark: number, ends: LogEnds): string | null {
+/** Why a log with these ends does not fit the mark; null while it does. */
+export function brokenRange(mark: number, ends: LogEnds): string | null {
   if (ends.end !== undefined && ends.end < mark) {
     return `the log lost records: it ends at ${ends.end}, but ${mark} are decided`;
   }

@@ -4,12 +4,13 @@
 // avoids double work; what makes two leaders harmless are the fences in the duties' own
 // transactions.
 import { EngineFault } from "@stampede/domain";
-import type pg from "pg";
 import type { Time } from "../time.ts";
+import type { Session } from "./driver.ts";
 import type { Postgres } from "./open.ts";
 
 const SPEAK_EVERY_MS = 1_000;
 const SILENT_MS_MAX = 3_000;
+const TRY_LOCK = "SELECT pg_try_advisory_lock(hashtext('stampede'), hashtext($1)) AS locked";
 
 export type Leadership = {
   isLeader(): boolean;
@@ -91,15 +92,12 @@ export function leadership(
   };
 }
 
-async function tryLock(session: pg.Client, duty: string): Promise<boolean> {
-  const result = await session.query<{ locked: boolean }>(
-    "SELECT pg_try_advisory_lock(hashtext('stampede'), hashtext($1)) AS locked",
-    [duty],
-  );
+async function tryLock(session: Session, duty: string): Promise<boolean> {
+  const result = await session.query<{ locked: boolean }>({ text: TRY_LOCK, values: [duty] });
   return result.rows[0]?.locked === true;
 }
 
-async function keepSpeaking(session: pg.Client, time: Time, ended: AbortController): Promise<void> {
+async function keepSpeaking(session: Session, time: Time, ended: AbortController): Promise<void> {
   while (!ended.signal.aborted) {
     await time.sleep(SPEAK_EVERY_MS, ended.signal);
     try {

@@ -1,10 +1,18 @@
 import { EngineFault } from "@stampede/domain";
-import pg from "pg";
+import type pg from "pg";
 import { timed } from "../telemetry.ts";
 import type { RoundTrip } from "../telemetry.ts";
 import type { Time } from "../time.ts";
 import { databaseClock } from "./database-clock.ts";
 import type { DatabaseClock } from "./database-clock.ts";
+import { pgDriver } from "./driver.ts";
+import type {
+  Asking,
+  ConnectionPool,
+  PooledConnection,
+  PostgresDriver,
+  Session,
+} from "./driver.ts";
 import { waitingLine } from "./waiting-line.ts";
 import { isRetryable, postgresFault, sqlState } from "./faults.ts";
 import { refuseUnsafeSettings } from "./settings.ts";
@@ -23,7 +31,7 @@ export type Postgres = Sql & {
    */
   transaction<Value>(run: (sql: Sql) => Promise<Value>): Promise<Value>;
   /** A connection of one's own, outside the pool, for a session-wide lock. The caller ends it. */
-  openSession(settings: Readonly<Record<string, string>>): Promise<pg.Client>;
+  openSession(settings: Readonly<Record<string, string>>): Promise<Session>;
   readonly clock: DatabaseClock;
   /** The time by which this process works with the database, and all that builds on it. */
   readonly time: Time;
@@ -36,8 +44,9 @@ export type Postgres = Sql & {
   [Symbol.asyncDispose](): Promise<void>;
 };
 
-export type PostgresOptions = {
-  readonly url: string;
+export type PostgresOptions = PoolOptions & { readonly url: string };
+
+export type PoolOptions = {
   readonly time: Time;
   /** Connections at most. */
   readonly connectionsMax: number;
@@ -47,17 +56,6 @@ export type PostgresOptions = {
   readonly waitMsMax: number;
 };
 
-const CONNECT_MS_MAX = 3_000;
-const LOCK_MS_MAX = 4_000;
-/** A wait for a row is two waits, each with the lock's deadline: only this one bounds both. */
-const STATEMENT_MS_MAX = 4_400;
-/**
- * Longer than any statement: where a stopped process holds a row, its sessions that wait for the same
- * row have given up when this frees it. Else the next of them got it, and held it as long again.
- */
-const IDLE_IN_TRANSACTION_MS_MAX = 4_600;
-/** Beyond the server's own statement timeout, so that the server's clear error comes first. */
-const REPLY_MS_MAX = 8_000;
 const ATTEMPTS_MAX = 3;
 
 const QUERY: RoundTrip = { engine: "postgres", operation: "query" };
@@ -65,12 +63,20 @@ const TRANSACTION: RoundTrip = { engine: "postgres", operation: "transaction" };
 
 /** Opens a pool and checks that this database keeps what it acknowledges. */
 export async function openPostgres(options: PostgresOptions): Promise<Postgres> {
+  return openPostgresWith(pgDriver(options.url), options);
+}
+
+/** The same over any driver. */
+export async function openPostgresWith(
+  driver: PostgresDriver,
+  options: PoolOptions,
+): Promise<Postgres> {
   const { time } = options;
-  const pool = makePool(options);
+  const pool = driver.openPool(options.connectionsMax);
   const line = waitingLine({ ...options, permits: options.connectionsMax });
   /** Runs with a connection of the pool, in the order in which callers came. */
   const withConnection = async <Value>(
-    run: (client: pg.PoolClient) => Promise<Value>,
+    run: (client: PooledConnection) => Promise<Value>,
   ): Promise<Value> => {
     if (!(await line.enter())) {
       const message = "no database connection was free in time";
@@ -82,14 +88,7 @@ export async function openPostgres(options: PostgresOptions): Promise<Postgres> 
       line.leave();
     }
   };
-  const readClock = async (): Promise<number> => {
-    const rows = await runOn<{ ms: number }>(
-      pool,
-      "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS ms",
-    );
-    return rows[0]?.ms ?? Number.NaN;
-  };
-  const clock = databaseClock(readClock, time);
+  const clock = databaseClock(async () => readClock(pool), time);
   const postgres: Postgres = {
     query: async (text, values) =>
       withConnection(async (client) => timed(QUERY, async () => runOn(client, text, values))),
@@ -105,7 +104,7 @@ export async function openPostgres(options: PostgresOptions): Promise<Postgres> 
         }
       }
     },
-    openSession: async (settings) => openSession(options.url, settings),
+    openSession: async (settings) => openSession(driver, settings),
     clock,
     time,
     isUp: () => clock.isUp(),
@@ -128,51 +127,27 @@ export async function openPostgres(options: PostgresOptions): Promise<Postgres> 
   return postgres;
 }
 
-function makePool(options: PostgresOptions): pg.Pool {
-  const pool = new pg.Pool({
-    connectionString: options.url,
-    max: options.connectionsMax,
-    connectionTimeoutMillis: CONNECT_MS_MAX,
-    idleTimeoutMillis: 60_000,
-    query_timeout: REPLY_MS_MAX,
-    statement_timeout: STATEMENT_MS_MAX,
-    lock_timeout: LOCK_MS_MAX,
-    idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS_MAX,
-    keepAlive: true,
-    application_name: "stampede",
-  });
-  // A connection that breaks while nobody uses it is replaced by the next check-out, and one that
-  // breaks in use rejects the statement that runs on it: neither may end the process.
-  pool.on("error", ignoreBrokenConnection);
-  pool.on("connect", (client) => client.on("error", ignoreBrokenConnection));
-  return pool;
+async function readClock(pool: ConnectionPool): Promise<number> {
+  const rows = await runOn<{ ms: number }>(
+    pool,
+    "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS ms",
+  );
+  return rows[0]?.ms ?? Number.NaN;
 }
 
-function ignoreBrokenConnection(): void {}
-
 async function openSession(
-  url: string,
+  driver: PostgresDriver,
   settings: Readonly<Record<string, string>>,
-): Promise<pg.Client> {
-  const options = Object.entries(settings).map(([name, value]) => `-c ${name}=${value}`);
-  const client = new pg.Client({
-    connectionString: url,
-    connectionTimeoutMillis: 3_000,
-    query_timeout: 3_000,
-    options: options.join(" "),
-    application_name: "stampede",
-  });
-  client.on("error", ignoreBrokenConnection);
+): Promise<Session> {
   try {
-    await client.connect();
+    return await driver.openSession(settings);
   } catch (error) {
     throw postgresFault(error, "not-applied");
   }
-  return client;
 }
 
 async function runTransaction<Value>(
-  client: pg.PoolClient,
+  client: PooledConnection,
   run: (sql: Sql) => Promise<Value>,
 ): Promise<Value> {
   const sql: Sql = { query: async (text, values) => runOn(client, text, values) };
@@ -195,7 +170,7 @@ async function runTransaction<Value>(
   return value;
 }
 
-async function connect(pool: pg.Pool): Promise<pg.PoolClient> {
+async function connect(pool: ConnectionPool): Promise<PooledConnection> {
   try {
     return await pool.connect();
   } catch (error) {
@@ -205,8 +180,8 @@ async function connect(pool: pg.Pool): Promise<pg.PoolClient> {
 
 /** Gives the connection back, or closes it where an answer is missing: it may come late. */
 async function releasing<Value>(
-  client: pg.PoolClient,
-  run: (client: pg.PoolClient) => Promise<Value>,
+  client: PooledConnection,
+  run: (client: PooledConnection) => Promise<Value>,
 ): Promise<Value> {
   let broken = false;
   try {
@@ -222,7 +197,7 @@ async function releasing<Value>(
 const statementNames = new Map<string, string>();
 
 async function runOn<Row extends pg.QueryResultRow>(
-  client: pg.Pool | pg.PoolClient,
+  client: Asking,
   text: string,
   values: readonly unknown[] = [],
 ): Promise<Row[]> {
@@ -232,7 +207,7 @@ async function runOn<Row extends pg.QueryResultRow>(
     statementNames.set(text, name);
   }
   try {
-    const result = await client.query<Row>({ name, text, values: [...values] });
+    const result = await client.query<Row>({ name, text, values });
     return result.rows;
   } catch (error) {
     throw postgresFault(error, "not-applied");
@@ -240,7 +215,7 @@ async function runOn<Row extends pg.QueryResultRow>(
 }
 
 async function runPlain(
-  client: pg.PoolClient,
+  client: PooledConnection,
   text: "BEGIN" | "COMMIT" | "ROLLBACK",
   outcome: "not-applied" | "unknown",
 ): Promise<string> {

@@ -40,7 +40,6 @@ export type Redis = {
 };
 
 export type RedisOptions = {
-  readonly url: string;
   readonly time: Time;
   /** From 0 to 1, so that instances do not return in step. */
   readonly random: () => number;
@@ -57,7 +56,14 @@ const RETRY_MS_MAX = 500;
 
 const PING: RoundTrip = { engine: "redis", operation: "ping" };
 
-type Client = ReturnType<typeof makeClient>;
+/** What this file needs of a client; the one that is used below it is `redis`. */
+export type RedisClient = {
+  on(happening: "error" | "end", listener: () => void): unknown;
+  connect(): Promise<unknown>;
+  /** Rejects with what the server answered, or with whatever ended the connection. */
+  sendCommand(command: readonly string[]): Promise<unknown>;
+  destroy(): void;
+};
 
 type Contact = {
   readonly session: RedisSession;
@@ -71,7 +77,15 @@ type Contact = {
  * Opens Redis. It may be away: then it is tried again and again, and v2 is unavailable meanwhile.
  * Rejects with `UnsafeEngine` for a Redis whose settings could lose reservations.
  */
-export async function openRedis(options: RedisOptions): Promise<Redis> {
+export async function openRedis(options: RedisOptions & { readonly url: string }): Promise<Redis> {
+  return openRedisWith(() => makeClient(options.url), options);
+}
+
+/** The same over any client; `makeClient` makes one for each connection. */
+export async function openRedisWith(
+  makeClient: () => RedisClient,
+  options: RedisOptions,
+): Promise<Redis> {
   const { time, random } = options;
   const closed = new AbortController();
   const arrivals = new Set<() => void>();
@@ -90,14 +104,14 @@ export async function openRedis(options: RedisOptions): Promise<Redis> {
     for (let failures = 0; !closed.signal.aborted;) {
       await time.sleep(backOffMs(failures, random), closed.signal);
       if (closed.signal.aborted) return;
-      const next = await connectOrNull(options);
+      const next = await connectOrNull(makeClient, options);
       failures = next === null ? failures + 1 : 0;
       if (next !== null && closed.signal.aborted) next.end();
       if (next !== null) await use(next);
     }
   };
   // The first contact decides whether this program may start; later ones only whether v2 may serve.
-  const running = stayConnected(await connectAtStart(options));
+  const running = stayConnected(await connectAtStart(makeClient, time));
 
   const redis: Redis = {
     session() {
@@ -123,18 +137,21 @@ export async function openRedis(options: RedisOptions): Promise<Redis> {
   return redis;
 }
 
-async function connectAtStart(options: RedisOptions): Promise<Contact | null> {
+async function connectAtStart(makeClient: () => RedisClient, time: Time): Promise<Contact | null> {
   try {
-    return await connect(options);
+    return await connect(makeClient, time);
   } catch (error) {
     if (error instanceof EngineFault) return null;
     throw error;
   }
 }
 
-async function connectOrNull(options: RedisOptions): Promise<Contact | null> {
+async function connectOrNull(
+  makeClient: () => RedisClient,
+  options: RedisOptions,
+): Promise<Contact | null> {
   try {
-    return await connect(options);
+    return await connect(makeClient, options.time);
   } catch (error) {
     if (error instanceof UnsafeEngine) options.onRefused?.(error);
     else if (!(error instanceof EngineFault)) throw error;
@@ -142,8 +159,8 @@ async function connectOrNull(options: RedisOptions): Promise<Contact | null> {
   }
 }
 
-async function connect({ url, time }: RedisOptions): Promise<Contact> {
-  const client = makeClient(url);
+async function connect(makeClient: () => RedisClient, time: Time): Promise<Contact> {
+  const client = makeClient();
   const { promise: ended, resolve } = Promise.withResolvers<void>();
   let alive = true;
   const end = (): void => {
@@ -172,8 +189,7 @@ async function connect({ url, time }: RedisOptions): Promise<Contact> {
   }
 }
 
-// oxlint-disable-next-line typescript/explicit-module-boundary-types, typescript/explicit-function-return-type -- the client's type is made by its options
-function makeClient(url: string) {
+function makeClient(url: string): RedisClient {
   return createClient({
     url,
     RESP: 2,
@@ -185,10 +201,10 @@ function makeClient(url: string) {
   });
 }
 
-function sessionOf(client: Client, time: Time, end: () => void): Omit<RedisSession, "runId"> {
+function sessionOf(client: RedisClient, time: Time, end: () => void): Omit<RedisSession, "runId"> {
   const send = async (...command: readonly string[]): Promise<unknown> =>
     withDeadline(time, REPLY_MS_MAX, {
-      run: async () => client.sendCommand<unknown>(command),
+      run: async () => client.sendCommand(command),
       late: end,
     });
   return {

@@ -1,0 +1,94 @@
+// What the adapter needs of a PostgreSQL driver, and `pg` as one. Everything that must be right
+// stands above this line (the COMMIT's tag, what an error means, what is repeated), so that a
+// simulated database below it runs the same code.
+import type pg from "pg";
+import { Client, Pool } from "pg";
+
+export type Statement =
+  | string
+  | { readonly name?: string; readonly text: string; readonly values: readonly unknown[] };
+
+export type Answer<Row> = { readonly rows: Row[]; readonly command: string };
+
+export type Asking = {
+  /** Rejects with the server's error, which has a severity, or with whatever ended the connection. */
+  query<Row extends pg.QueryResultRow>(statement: Statement): Promise<Answer<Row>>;
+};
+
+export type PooledConnection = Asking & {
+  /** Back to the pool, or closed where it is broken. */
+  release(broken: boolean): void;
+};
+
+export type ConnectionPool = Asking & {
+  connect(): Promise<PooledConnection>;
+  readonly totalCount: number;
+  readonly idleCount: number;
+  readonly ended: boolean;
+  end(): Promise<void>;
+};
+
+export type Session = Asking & {
+  once(happening: "end" | "error", listener: () => void): void;
+  end(): Promise<void>;
+};
+
+export type PostgresDriver = {
+  openPool(connectionsMax: number): ConnectionPool;
+  /** Rejects with what ended the attempt. */
+  openSession(settings: Readonly<Record<string, string>>): Promise<Session>;
+};
+
+export const CONNECT_MS_MAX = 3_000;
+export const LOCK_MS_MAX = 4_000;
+/** A wait for a row is two waits, each with the lock's deadline: only this one bounds both. */
+export const STATEMENT_MS_MAX = 4_400;
+/**
+ * Longer than any statement: where a stopped process holds a row, its sessions that wait for the same
+ * row have given up when this frees it. Else the next of them got it, and held it as long again.
+ */
+export const IDLE_IN_TRANSACTION_MS_MAX = 4_600;
+/** Beyond the server's own statement timeout, so that the server's clear error comes first. */
+export const REPLY_MS_MAX = 8_000;
+export const SESSION_REPLY_MS_MAX = 3_000;
+
+export function pgDriver(url: string): PostgresDriver {
+  return {
+    openPool: (connectionsMax) => makePool(url, connectionsMax),
+    async openSession(settings) {
+      const options = Object.entries(settings).map(([name, value]) => `-c ${name}=${value}`);
+      const client = new Client({
+        connectionString: url,
+        connectionTimeoutMillis: CONNECT_MS_MAX,
+        query_timeout: SESSION_REPLY_MS_MAX,
+        options: options.join(" "),
+        application_name: "stampede",
+      });
+      client.on("error", ignoreBrokenConnection);
+      await client.connect();
+      return client;
+    },
+  };
+}
+
+function makePool(url: string, connectionsMax: number): ConnectionPool {
+  const pool = new Pool({
+    connectionString: url,
+    max: connectionsMax,
+    connectionTimeoutMillis: CONNECT_MS_MAX,
+    idleTimeoutMillis: 60_000,
+    query_timeout: REPLY_MS_MAX,
+    statement_timeout: STATEMENT_MS_MAX,
+    lock_timeout: LOCK_MS_MAX,
+    idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS_MAX,
+    keepAlive: true,
+    application_name: "stampede",
+  });
+  // A connection that breaks while nobody uses it is replaced by the next check-out, and one that
+  // breaks in use rejects the statement that runs on it: neither may end the process.
+  pool.on("error", ignoreBrokenConnection);
+  pool.on("connect", (client) => client.on("error", ignoreBrokenConnection));
+  return pool;
+}
+
+function ignoreBrokenConnection(): void {}
