@@ -1,7 +1,7 @@
 // L6, N7, N8: hundreds watch a sale; all see its end, in order, and those who never read cost nobody
 // else anything. WATCHERS=2000 shows more.
 //
-// Red when the feed tells only some of an event's watchers (`for (const watcher of topic.watchers)`),
+// Red when the feed tells only some of an event's watchers (`of topic.watchers` in its `tell`),
 // or when frames go back (`next.id <= topic.last.id`).
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";

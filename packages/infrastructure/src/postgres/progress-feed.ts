@@ -7,7 +7,8 @@ import type { Postgres } from "./open.ts";
 const TELL_EVERY_MS = 100;
 
 type Topic = {
-  readonly watchers: Set<(progress: Progress) => void>;
+  /** With the id of the frame that each began with, which may be newer than what all were told last. */
+  readonly watchers: Map<(progress: Progress) => void, number>;
   last: Progress;
   readonly stop: () => void;
 };
@@ -41,13 +42,13 @@ export function directoryProgressFeed(
       const next = progress(eventId);
       if (next === null || next.id <= topic.last.id) return;
       topic.last = next;
-      for (const watcher of topic.watchers) watcher(next);
+      for (const [watcher, firstId] of topic.watchers) if (next.id > firstId) watcher(next);
     };
     // A listener marks the event as watched: it is then read ten times a second, and never forgotten.
     const unlisten = directory.onChange(eventId, () => undefined);
     const endTelling = time.every(TELL_EVERY_MS, tell);
     const topic: Topic = {
-      watchers: new Set(),
+      watchers: new Map(),
       last: first,
       stop: () => {
         unlisten();
@@ -65,8 +66,9 @@ export function directoryProgressFeed(
       const now = progress(eventId);
       if (now === null) return null;
       const topic = topics.get(eventId) ?? open(eventId, now);
-      topic.watchers.add(onProgress);
-      onProgress(now.id > topic.last.id ? now : topic.last);
+      const first = now.id > topic.last.id ? now : topic.last;
+      topic.watchers.set(onProgress, first.id);
+      onProgress(first);
       return () => {
         topic.watchers.delete(onProgress);
         if (topic.watchers.size === 0) topic.stop();
