@@ -47,6 +47,8 @@ export type Program = {
 export async function startProgram(
   t: Pick<TestContext, "after">,
   environment: Environment | ((databaseUrl: string) => Environment) = {},
+  /** Holds the build to be started, if not this one. */
+  folder = REPOSITORY,
 ): Promise<Program> {
   const postgresUrl = testEngine("postgres");
   const name = `stampede_test_${randomBytes(6).toString("hex")}`;
@@ -61,16 +63,19 @@ export async function startProgram(
   const adminToken = randomBytes(24).toString("hex");
   const url = `http://127.0.0.1:${port}`;
   const start = (): Promise<Running> =>
-    run(url, {
-      DATABASE_URL: databaseUrl,
-      ...(missing("redis") === false ? { REDIS_URL: testEngine("redis") } : {}),
-      ...(missing("kafka") === false ? { KAFKA_BROKERS: testEngine("kafka") } : {}),
-      HOST: "127.0.0.1",
-      PORT: String(port),
-      ADMIN_TOKEN: adminToken,
-      LOG_LEVEL: "warn",
-      ...(typeof environment === "function" ? environment(databaseUrl) : environment),
-    });
+    run(
+      { url, folder },
+      {
+        DATABASE_URL: databaseUrl,
+        ...(missing("redis") === false ? { REDIS_URL: testEngine("redis") } : {}),
+        ...(missing("kafka") === false ? { KAFKA_BROKERS: testEngine("kafka") } : {}),
+        HOST: "127.0.0.1",
+        PORT: String(port),
+        ADMIN_TOKEN: adminToken,
+        LOG_LEVEL: "warn",
+        ...(typeof environment === "function" ? environment(databaseUrl) : environment),
+      },
+    );
   let current = await start();
   running = current;
   return {
@@ -92,11 +97,14 @@ export async function startProgram(
 
 type Running = { readonly child: ChildProcess; readonly pid: number };
 
-async function run(url: string, added: Readonly<Record<string, string>>): Promise<Running> {
+async function run(
+  { url, folder }: { readonly url: string; readonly folder: string },
+  added: Environment,
+): Promise<Running> {
   // Nothing of the tester's own shell may reach the program: a DATABASE_URL there names real data.
   const { PATH = "", HOME = "" } = process.env;
   const child = spawn(process.execPath, [...serverNodeFlags, MAIN], {
-    cwd: REPOSITORY,
+    cwd: folder,
     env: { PATH, HOME, ...serverEnvironment, ...added },
     stdio: ["ignore", "pipe", "pipe"],
   });

@@ -169,8 +169,10 @@ async function wireRedis(context: Context): Promise<Mechanism> {
       onRefused: (error) => log.error(error.message),
     }),
   );
+  const onOthers = (eventId: EventId, reason: string): void =>
+    log.error({ eventId, reason }, "v2 refuses claims of this event here; see docs/operating.md");
   const work = { redis, postgres, directory, drawCode, drawToken };
-  const generations = new infrastructure.Generations(work);
+  const generations = new infrastructure.Generations({ ...work, onOthers });
   const writing = { ...work, generations, onError };
   const reconciler = config.role === "api" ? null : new infrastructure.Reconciler(writing);
   if (reconciler !== null) stack.defer(async () => reconciler.close());

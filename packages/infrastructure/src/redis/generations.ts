@@ -1,8 +1,9 @@
 // When Redis may count for an event, and how it comes to that.
 //
 // Purpose. Redis may lose or restore anything at any time, so what it has counts only while it shows
-// the generation that PostgreSQL names and the run of the server in which that was opened. Anything
-// else is "closed": claims are refused until the persons are rebuilt from the rows.
+// the generation that PostgreSQL names, the run of the server in which that was opened, and the scripts
+// of this build. Anything else is "closed": claims are refused until the persons are rebuilt from the
+// rows.
 //
 // Opening
 //   1. Same generation, another run: Redis was restarted from its file. Whoever is in it reserved
@@ -21,6 +22,12 @@
 //   Redis until the reconciler merges them, and the guard refuses who was let in instead.
 // - Redis is restarted or flushed while it is built: the token or the count is wrong, or the run is.
 //
+// Two builds at once (a rolling deployment). Redis counts by one build's scripts at a time, since each
+// one's `open` is closed to the other. The higher number takes over, in the way above: its reconciler
+// does so at its start. The lower one opens nothing that the higher one has opened; its claims are
+// refused, what it reserved before is written by its batches or was by the taking over, and the guard
+// decides. Builds with other texts under the same number are a mistake: whoever opened counts.
+//
 // The latch is set by the same building, without a new generation: `sold out` is told by Redis only
 // with exactly the persons of the rows, all of them committed.
 import type { EventId } from "@stampede/domain";
@@ -33,25 +40,31 @@ import type { Time } from "../time.ts";
 import type { Redis, RedisSession } from "./open.ts";
 import { findPending, winnerPages, writePending } from "./roll-forward.ts";
 import type { EventState } from "./scripts.ts";
-import { openedBy, readState, rebuildStep } from "./scripts.ts";
+import { isOthers, openedBy, readState, rebuildStep, scriptsId } from "./scripts.ts";
 import type { RowWriting } from "./write-batch.ts";
 
 export type GenerationsOptions = RowWriting & {
   readonly redis: Redis;
   /** 128 random bits: never drawn twice, so another history's generation is never taken for ours. */
   readonly drawToken: () => string;
+  /** Told once of an event that another build counts, so that this process has to refuse its claims. */
+  readonly onOthers?: (eventId: EventId, reason: string) => void;
 };
 
 /** How long an opening waits for another builder that makes no progress before it takes over. */
 const STALLED_MS_MAX = 1_000;
 const LOOK_EVERY_MS = 50;
 const ATTEMPTS_MAX = 100;
+/** Whoever claims, and the reconciler, look again; nobody else tells when the other build is gone. */
+const OTHERS_MS = 5_000;
 
 /** See the top of this file. One per process, shared by claims, preparation and reconciler. */
 export class Generations {
   readonly #options: GenerationsOptions;
   readonly #opening = new Map<EventId, Promise<void>>();
   readonly #latching = new Map<EventId, Promise<boolean>>();
+  /** Events that another build counts, and when that was last seen. */
+  readonly #others = new Map<EventId, number>();
 
   constructor(options: GenerationsOptions) {
     this.#options = options;
@@ -63,6 +76,12 @@ export class Generations {
    */
   async open(eventId: EventId): Promise<void> {
     return shared(this.#opening, eventId, async () => this.#open(eventId));
+  }
+
+  /** Whether another build's scripts count for this event, as seen within the last seconds. */
+  isOthers(eventId: EventId): boolean {
+    const seenMs = this.#others.get(eventId) ?? Number.NEGATIVE_INFINITY;
+    return this.#options.postgres.time.nowMs() - seenMs < OTHERS_MS;
   }
 
   /** Opens the first generation of an event that was just made, without any row. */
@@ -97,13 +116,22 @@ export class Generations {
       const reading = await this.#read(eventId);
       const state = await readState(session, eventId);
       if (isOpen(reading, state, session)) {
+        this.#others.delete(eventId);
         directory.noteCommitted(reading, []);
         return;
       }
+      if (isOthers(reading.generation, state.open)) throw this.#refusal(eventId, state);
       if (progress.isMoving(reading, state)) await postgres.time.sleep(LOOK_EVERY_MS);
       else if (await this.#reopen(session, reading, state)) publishRecovery("redis-rebuild");
     }
     throw new EngineFault("redis", "not-applied", `${eventId} is still being rebuilt in Redis`);
+  }
+
+  #refusal(eventId: EventId, { open }: EventState): EngineFault {
+    const reason = `another build counts (${open?.split(":")[2]}, this one is ${scriptsId})`;
+    if (!this.#others.has(eventId)) this.#options.onOthers?.(eventId, reason);
+    this.#others.set(eventId, this.#options.postgres.time.nowMs());
+    return new EngineFault("redis", "not-applied", reason);
   }
 
   async #reopen(

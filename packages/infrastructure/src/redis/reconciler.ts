@@ -1,6 +1,6 @@
 // Rolls Redis and the rows forward to each other, for whoever died or was cut off between the two.
 //
-// One leader among all processes, at start and twice a second. For each event that is not finished:
+// One leader among all processes of a build, at start and twice a second. For each event that is not finished:
 //   Redis is not open for the generation and run -> opened (see generations.ts)
 //   persons in Redis without a row               -> their rows are written
 //   rows whose persons Redis does not know       -> merged
@@ -25,7 +25,7 @@ import type { Generations } from "./generations.ts";
 import type { Redis, RedisSession } from "./open.ts";
 import { findPending, mergeWinners, writePending } from "./roll-forward.ts";
 import type { EventState } from "./scripts.ts";
-import { openedBy, readState } from "./scripts.ts";
+import { openedBy, readState, scriptsId } from "./scripts.ts";
 import type { RowWriting } from "./write-batch.ts";
 
 const PASS_EVERY_MS = 500;
@@ -69,7 +69,8 @@ export class Reconciler {
   constructor(options: ReconcilerOptions) {
     this.#options = options;
     this.#leadership = leadership(options.postgres, {
-      duty: "reconciler",
+      // Each build has one: it alone can open, merge and latch what is counted by its scripts.
+      duty: `reconciler ${scriptsId}`,
       lead: async (signal) => this.#lead(signal),
       onError: options.onError,
       onTakeover: () => publishRecovery("reconciler-takeover"),

@@ -38,7 +38,7 @@ const DRAIN_LOOK_EVERY_MS = 20;
  * the rows of hundreds. Redis gates and never issues: a coupon is issued when its row is committed.
  */
 export function redisCounterIssuer(options: RedisCounterOptions): RedisCounterIssuer {
-  const { redis, postgres, directory } = options;
+  const { redis, postgres, directory, generations } = options;
   const claimInLine = openGates(options);
   let inFlight = 0;
   let closing = false;
@@ -84,7 +84,8 @@ export function redisCounterIssuer(options: RedisCounterOptions): RedisCounterIs
     async status(eventId, userId) {
       return statusWithoutQueue(await directory.lookUp(eventId, userId));
     },
-    available: () => !closing && redis.isUp() && postgres.isUp(),
+    available: (eventId) =>
+      !closing && redis.isUp() && postgres.isUp() && !generations.isOthers(eventId),
     inFlight: () => inFlight,
     saturation: () => inFlight / IN_FLIGHT_MAX,
     async close() {

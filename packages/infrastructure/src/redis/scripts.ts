@@ -16,6 +16,16 @@ export const claimScript = readScript("claim");
 export const mergeScript = readScript("merge");
 export const rebuildScript = readScript("rebuild");
 
+/**
+ * Raised with every change of a script's text or of what their keys hold. Where builds of two numbers
+ * run together the higher one counts, and takes over what the lower one has reserved: it has to be
+ * able to read that.
+ */
+export const SCRIPTS_NUMBER = 1;
+
+/** The number, and the texts themselves: nobody can change one and keep the other by mistake. */
+export const scriptsId = `${SCRIPTS_NUMBER}-${digestOf([claimScript, mergeScript, rebuildScript])}`;
+
 /** What Redis keeps of an event: without expiry, in one hash tag, hence on one node of a cluster. */
 export type EventKeys = {
   /** Fields: `open`, `latch`, and `building` while a rebuild is under way. */
@@ -38,11 +48,22 @@ export function keysOf(eventId: EventId): EventKeys {
 }
 
 /**
- * What `open` says where Redis may count: the generation that PostgreSQL names, and the run of the
- * server in which it was opened. A restarted server shows another run, whatever it restored.
+ * What `open` says where Redis may count: the generation that PostgreSQL names, the run of the server
+ * in which it was opened, and the scripts by which it counts. A restarted server shows another run,
+ * whatever it restored, and to another build's scripts everything is closed.
  */
 export function openedBy(generation: string, runId: string): string {
-  return `${generation}:${runId}`;
+  return `${generation}:${runId}:${scriptsId}`;
+}
+
+/**
+ * Whether the event is counted, in this generation, by the scripts of another build that does not give
+ * way to this one: by a higher number, or by other texts under the same one.
+ */
+export function isOthers(generation: string | null, open: string | null): boolean {
+  const [named, , scripts = "0"] = open?.split(":") ?? [];
+  if (generation === null || named !== generation || scripts === scriptsId) return false;
+  return Number.parseInt(scripts, 10) >= SCRIPTS_NUMBER;
 }
 
 /** A number is the person's, new or (negative) held before. */
@@ -141,4 +162,9 @@ function isScriptAnswer(answer: unknown): answer is ScriptAnswer {
 function readScript(name: Script["name"]): Script {
   const source = readFileSync(join(import.meta.dirname, `${name}.lua`), "utf8");
   return { name, source, sha1: createHash("sha1").update(source).digest("hex") };
+}
+
+function digestOf(scripts: readonly Script[]): string {
+  const texts = scripts.map(({ sha1 }) => sha1).join();
+  return createHash("sha1").update(texts).digest("hex").slice(0, 8);
 }
