@@ -7,7 +7,6 @@ export const notRun: Readonly<Record<string, string>> = {
   R4: "not built yet: no Redis replica is promoted",
   R11: "not built yet: no Redis replica is promoted; generations are tested by the adapter",
   K9: "not built yet: only PostgreSQL's and Redis' disks are filled up",
-  N9: "not built yet: streams return one by one in the page's tests",
   T1: "the clock of one process cannot be moved here; no deadline or window reads it",
   T3: "the clock of one process cannot be moved here; no deadline or window reads it",
   T4: "there are no tokens: AUTH=jwt is not built",
