@@ -8,7 +8,7 @@ import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { isAlive } from "@stampede/infrastructure/embedded";
 import pg from "pg";
-import { logOf, startOnPrivateEngines } from "./support/private-engines.ts";
+import { logOf, startOnPrivateEngines, untilItAnswers } from "./support/private-engines.ts";
 import type { PrivateEngine } from "./support/private-engines.ts";
 import { procMissing } from "./support/processes.ts";
 import { engineMissing, MECHANISMS, tally } from "./support/sale.ts";
@@ -91,24 +91,5 @@ async function useUpTheLog({ url }: PrivateEngine): Promise<void> {
     // The disk is full: that is what this is for.
   } finally {
     await client.end().catch(() => undefined);
-  }
-}
-
-async function untilItAnswers(engine: PrivateEngine): Promise<void> {
-  const endMs = performance.now() + 10_000;
-  for (;;) {
-    const client = new pg.Client({ connectionString: engine.url });
-    client.on("error", () => undefined);
-    try {
-      await client.connect();
-      return;
-    } catch (error) {
-      // It recovers, or it has given up after all.
-      if (!isAlive(engine.pid)) await engine.start();
-      if (performance.now() > endMs) throw error;
-      await pause(20);
-    } finally {
-      await client.end().catch(() => undefined);
-    }
   }
 }

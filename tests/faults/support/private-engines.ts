@@ -5,8 +5,10 @@ import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { startPostgres, startRedis } from "@stampede/infrastructure/embedded";
+import { setTimeout as pause } from "node:timers/promises";
+import { isAlive, startPostgres, startRedis } from "@stampede/infrastructure/embedded";
 import type { RunningEngine } from "@stampede/infrastructure/embedded";
+import pg from "pg";
 import { startProgram } from "../../support/program.ts";
 import type { Program } from "../../support/program.ts";
 import { continueTree, killTree, stopTree } from "./processes.ts";
@@ -32,16 +34,22 @@ export type PrivateEngines = { readonly postgres: PrivateEngine; readonly redis:
 
 type Start = (dataFolder: string, port: number | undefined) => Promise<RunningEngine>;
 
+type Environment = Readonly<Record<string, string>>;
+type EnvironmentOf = (engines: PrivateEngines, instance: number) => Promise<Environment>;
+
 export type PrivateOptions = {
   /** PostgreSQL's settings instead of the usual ones. */
   readonly settings?: Readonly<Record<string, string>>;
-  /** Added to what the program is started with. */
-  readonly environment?: Readonly<Record<string, string>>;
+  /** Added to what the program is started with; as a function, for each instance (from 0). */
+  readonly environment?: Environment | EnvironmentOf;
   /** Instances of the program on the same engines; the first one leads. */
   readonly instances?: number;
   /** An existing folder for one engine's data: on a small disk, for instance. */
   readonly folders?: { readonly postgres?: string; readonly redis?: string };
 };
+
+/** A recovery makes every file durable once more: seconds on a busy machine. */
+const RECOVERED_MS_MAX = 40_000;
 
 const usualSettings = { max_connections: "100", track_commit_timestamp: "on" };
 
@@ -56,11 +64,15 @@ export async function startOnPrivateEngines(
   };
   try {
     const engines = await startEngines(options, ends);
-    const program = await startInstance(t, engines, options.environment);
+    const { environment = {} } = options;
+    const next = async (instance: number): Promise<Program> => {
+      const isFixed = typeof environment !== "function";
+      const added = isFixed ? environment : await environment(engines, instance);
+      return startInstance(t, engines, added);
+    };
+    const program = await next(0);
     const others: Program[] = [];
-    while (others.length + 1 < (options.instances ?? 1)) {
-      others.push(await startInstance(t, engines, options.environment));
-    }
+    while (others.length + 1 < (options.instances ?? 1)) others.push(await next(others.length + 1));
     // After the program's own hook: it stops before its engines do.
     t.after(end);
     return { ...engines, program, others };
@@ -103,7 +115,7 @@ async function startEngines(
 export async function startInstance(
   t: Pick<TestContext, "after">,
   { postgres, redis }: PrivateEngines,
-  environment: Readonly<Record<string, string>> = {},
+  environment: Environment = {},
 ): Promise<Program> {
   const program = await startProgram(t, {
     DATABASE_URL: postgres.url,
@@ -176,4 +188,24 @@ export function emptyRedis({ folder }: PrivateEngine): void {
 /** What the engine has written to its log. */
 export function logOf({ folder }: PrivateEngine): string {
   return readFileSync(join(folder, "engine.log"), "utf8");
+}
+
+/** Waits until PostgreSQL takes sessions; starts it where it has given up in its recovery. */
+export async function untilItAnswers(engine: PrivateEngine): Promise<void> {
+  const endMs = performance.now() + RECOVERED_MS_MAX;
+  for (;;) {
+    const client = new pg.Client({ connectionString: engine.url });
+    client.on("error", () => undefined);
+    try {
+      await client.connect();
+      return;
+    } catch (error) {
+      // It recovers, or it has given up after all.
+      if (!isAlive(engine.pid)) await engine.start();
+      if (performance.now() > endMs) throw error;
+      await pause(20);
+    } finally {
+      await client.end().catch(() => undefined);
+    }
+  }
 }
