@@ -153,6 +153,20 @@ describe("the fault proxy", () => {
     assert.ok(performance.now() - slowMs >= 80, "200 bytes at 2,000 a second, but the last piece");
   });
 
+  test("leads connections elsewhere from when it is told to, and lets the others be", async (t) => {
+    const { proxy, client, received } = await joined(t);
+    const other = createServer((socket) => void socket.end("elsewhere"));
+    other.listen(0, "127.0.0.1");
+    await once(other, "listening");
+    t.after(() => other.close());
+    const address = other.address();
+    proxy.pointTo(typeof address === "object" ? address!.port : 0);
+    const later = await dial(t, proxy);
+    await until(() => later.received() === "elsewhere", "the other server speaks");
+    client.write("here");
+    await until(() => received() === "echo of here", "the connection that stood goes on");
+  });
+
   test("resets connections, all at once or a share of the replies", async (t) => {
     const { proxy, client, server } = await joined(t);
     client.write("x");

@@ -39,6 +39,8 @@ export type FaultProxy = {
   readonly heal: () => void;
   /** Ends all connections by a reset, both ways; gives how many. */
   readonly resetAll: () => number;
+  /** Connections from now on lead to this port, as after a failover by address or by name. */
+  readonly pointTo: (port: number) => void;
   /** Resets the connection in place of reply `n` (from 1); `bytes` of the reply are delivered first. */
   readonly cutReply: (n: number, bytes?: number) => Trap;
   /** Holds reply `n` back, and all that comes after it on the same connection. */
@@ -65,6 +67,8 @@ type State = {
   readonly conditions: Conditions;
   replies: number;
   link: Link;
+  /** Where the next connection leads. */
+  port: number;
 };
 
 /** Listens on a free port until the test ends. `random` drives jitter and resets. */
@@ -88,6 +92,7 @@ export async function startProxy(
     },
     replies: 0,
     link: clearLink,
+    port: options.port,
   };
   const listener = createServer({ allowHalfOpen: true, noDelay: true });
   listener.listen(0, "127.0.0.1");
@@ -98,8 +103,8 @@ export async function startProxy(
     client.on("error", ignoreEnd);
     // The kernel has answered the connect already; in a black hole nobody behind it hears of it.
     await opening.promise;
-    const reading = reader({ engine: options.port, proxy: port });
-    if (!client.destroyed) join(client, { port: options.port, state, reading });
+    const reading = reader({ engine: state.port, proxy: port });
+    if (!client.destroyed) join(client, { state, reading });
   };
   listener.on("connection", (client) => void accept(client));
   const proxy: FaultProxy = {
@@ -116,6 +121,9 @@ export async function startProxy(
       const count = state.pairs.size;
       for (const pair of state.pairs) reset(pair);
       return count;
+    },
+    pointTo(next) {
+      state.port = next;
     },
     cutReply: (n, bytes = 0) => setTrap(state, n, bytes),
     holdReply: (n) => setTrap(state, n, null),
@@ -146,9 +154,10 @@ function setTrap(state: State, n: number, cutAfterBytes: number | null): Trap {
   return { sprung, isSprung: () => isSprung, release };
 }
 
-type Joining = { readonly port: number; readonly state: State; readonly reading: ReplyReader };
+type Joining = { readonly state: State; readonly reading: ReplyReader };
 
-function join(client: Socket, { port, state, reading }: Joining): void {
+function join(client: Socket, { state, reading }: Joining): void {
+  const { port } = state;
   const server = connect({ host: "127.0.0.1", port, allowHalfOpen: true, noDelay: true });
   const pair = { client, server };
   state.pairs.add(pair);
