@@ -3,9 +3,6 @@
  * and fails for a row that is neither here nor reported, and for one that is both.
  */
 export const notRun: Readonly<Record<string, string>> = {
-  R4: "not built yet: no Redis replica is promoted",
-  R11: "not built yet: no Redis replica is promoted; generations are tested by the adapter",
-  K9: "not built yet: only PostgreSQL's and Redis' disks are filled up",
   T1: "the clock of one process cannot be moved here; no deadline or window reads it",
   T3: "the clock of one process cannot be moved here; no deadline or window reads it",
   T4: "there are no tokens: AUTH=jwt is not built",
