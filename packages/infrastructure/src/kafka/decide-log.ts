@@ -5,7 +5,7 @@
 //   deciding --fault or unknown outcome--> taking over (the committed mark says where to go on)
 //   deciding --stale--> ended: another decider has the event
 //   reading --nothing new, nobody expects any--> ended: the patrol wakes it
-//   reading --the log does not fit the mark, a newer schema, a hole--> halted
+//   reading --the log does not fit the mark, a newer schema, a hole, two records at one offset--> halted
 //
 // Deliberately not done: reading ahead while a transaction runs (a batch of 2,000 takes about as long
 // to read as to decide, and the door is never waiting for it).
@@ -14,10 +14,10 @@ import type { EventId } from "@stampede/domain";
 import { EngineFault } from "@stampede/domain";
 import type { EventDirectory } from "../postgres/event-directory.ts";
 import type { Postgres } from "../postgres/open.ts";
-import { decodeClaim } from "./claim-codec.ts";
 import { decideBatch, takeOver } from "./decide-batch.ts";
 import type { BatchOutcome, QueueEntry, TakenOver } from "./decide-batch.ts";
-import type { LogReader, LogReading, LogRecord } from "./log-reader.ts";
+import { entriesOf } from "./log-entries.ts";
+import type { LogReader, LogReading } from "./log-reader.ts";
 import type { Kafka } from "./open.ts";
 import { paceLimiter } from "./pace.ts";
 import type { PaceLimiter } from "./pace.ts";
@@ -156,32 +156,6 @@ async function brokenFor(
     if (reason === null || signal.aborted) return null;
   }
   return reason;
-}
-
-/** The entries up to a record that must stop the event, and why it must. */
-function entriesOf(
-  at: TakenOver,
-  records: readonly LogRecord[],
-): { readonly entries: readonly QueueEntry[]; readonly stop: string | null } {
-  const entries: QueueEntry[] = [];
-  for (const record of records) {
-    const ticket = at.nextOffset + entries.length;
-    if (record.offset !== ticket) {
-      return { entries, stop: `the log has a hole: ${record.offset} follows ${ticket - 1}` };
-    }
-    if (record.control) {
-      entries.push({ ticket, rejected: "a transaction's marker" });
-      continue;
-    }
-    const decoded = decodeClaim(at.eventId, record);
-    if (decoded.kind === "newer-schema") {
-      const stop = `record ${ticket} has schema ${decoded.schema}: update every decider`;
-      return { entries, stop };
-    }
-    if (decoded.kind === "claim") entries.push({ ticket, claim: decoded.claim });
-    else entries.push({ ticket, rejected: decoded.reason });
-  }
-  return { entries, stop: null };
 }
 
 async function decideNext(
