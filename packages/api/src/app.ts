@@ -76,7 +76,7 @@ export async function buildApp(
   });
   registerErrors(app, dependencies.isDraining);
   app.removeContentTypeParser("text/plain");
-  await registerOpenApi(app);
+  await registerOpenApi(app, dependencies.identity);
   await app.register(healthRoutes, dependencies);
   if (!dependencies.takesClaims) return app;
   await app.register(claimRoutes, dependencies);

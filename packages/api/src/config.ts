@@ -1,6 +1,26 @@
 import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { parseKeySet, unreadable } from "./jwt-keys.ts";
+import type { KeySet, KeySetReading } from "./jwt-keys.ts";
 
 export type Role = "all" | "api" | "decider";
+
+/** By what people and operators prove who they are. */
+export type Auth =
+  | {
+      readonly kind: "dev";
+      readonly adminToken: string;
+      /** True where the token was made here: start-up then prints it once. */
+      readonly adminTokenIsNew: boolean;
+    }
+  | {
+      readonly kind: "jwt";
+      readonly issuer: string;
+      readonly audience: string;
+      /** The file that is read again whenever it changes, and what it says at the start. */
+      readonly keysPath: string;
+      readonly keySet: KeySet;
+    };
 
 /** Everything the environment can say, read once. */
 export type Config = {
@@ -10,9 +30,7 @@ export type Config = {
   readonly databaseUrl: string;
   readonly redisUrl: string | null;
   readonly kafkaBrokers: readonly string[] | null;
-  readonly adminToken: string;
-  /** True where the token was made here: start-up then prints it once. */
-  readonly adminTokenIsNew: boolean;
+  readonly auth: Auth;
   readonly role: Role;
   readonly logLevel: string;
 };
@@ -22,6 +40,7 @@ export type ConfigReading =
   | { readonly ok: false; readonly faults: readonly string[] };
 
 type Environment = Readonly<Record<string, string | undefined>>;
+type Read = (name: string) => string | null;
 
 const ADMIN_TOKEN_CHARACTERS_MIN = 16;
 const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"];
@@ -30,16 +49,9 @@ const ROLES: readonly Role[] = ["all", "api", "decider"];
 /** Reads the environment and lists every fault in it together. An empty variable counts as unset. */
 export function readConfig(environment: Environment): ConfigReading {
   const faults: string[] = [];
-  const read = (name: string): string | null => environment[name]?.trim() || null;
+  const read: Read = (name) => environment[name]?.trim() || null;
 
-  const auth = read("AUTH") ?? "dev";
-  if (auth === "jwt") {
-    faults.push(
-      "AUTH=jwt is not built yet: only AUTH=dev is, so keep this service off the internet",
-    );
-  } else if (auth !== "dev") {
-    faults.push(`AUTH must be dev, not ${auth}`);
-  }
+  const auth = readAuth(read, faults);
   const databaseUrl = read("DATABASE_URL") ?? "";
   if (databaseUrl === "") {
     faults.push("DATABASE_URL is not set: name a PostgreSQL, or let `npm start` run its own");
@@ -67,25 +79,63 @@ export function readConfig(environment: Environment): ConfigReading {
   if (!LOG_LEVELS.includes(logLevel)) {
     faults.push(`LOG_LEVEL must be one of ${LOG_LEVELS.join(", ")}`);
   }
-  const givenToken = read("ADMIN_TOKEN");
-  if (givenToken !== null && !/^[\x21-\x7e]+$/.test(givenToken)) {
-    faults.push("ADMIN_TOKEN must consist of visible ASCII characters");
-  } else if (givenToken !== null && givenToken.length < ADMIN_TOKEN_CHARACTERS_MIN) {
-    faults.push(`ADMIN_TOKEN must have at least ${ADMIN_TOKEN_CHARACTERS_MIN} characters`);
-  }
-  if (faults.length > 0 || role === undefined) return { ok: false, faults };
+  if (faults.length > 0 || role === undefined || auth === null) return { ok: false, faults };
   const config: Config = {
     port,
     host: read("HOST") ?? "127.0.0.1",
     databaseUrl,
     redisUrl,
     kafkaBrokers,
-    adminToken: givenToken ?? randomBytes(24).toString("base64url"),
-    adminTokenIsNew: givenToken === null,
+    auth,
     role,
     logLevel,
   };
   return { ok: true, config };
+}
+
+/** Null where there is no such way, or a fault in what it needs. */
+function readAuth(read: Read, faults: string[]): Auth | null {
+  const auth = read("AUTH") ?? "dev";
+  if (auth === "dev") return readDev(read, faults);
+  if (auth === "jwt") return readJwt(read, faults);
+  faults.push("AUTH must be dev or jwt");
+  return null;
+}
+
+function readDev(read: Read, faults: string[]): Auth {
+  const given = read("ADMIN_TOKEN");
+  if (given !== null && !/^[\x21-\x7e]+$/.test(given)) {
+    faults.push("ADMIN_TOKEN must consist of visible ASCII characters");
+  } else if (given !== null && given.length < ADMIN_TOKEN_CHARACTERS_MIN) {
+    faults.push(`ADMIN_TOKEN must have at least ${ADMIN_TOKEN_CHARACTERS_MIN} characters`);
+  }
+  const adminToken = given ?? randomBytes(24).toString("base64url");
+  return { kind: "dev", adminToken, adminTokenIsNew: given === null };
+}
+
+/** ADMIN_TOKEN is not read: no secret of that kind counts beside tokens that say who their bearer is. */
+function readJwt(read: Read, faults: string[]): Auth | null {
+  const issuer = read("JWT_ISSUER");
+  if (issuer === null) faults.push("JWT_ISSUER is not set: the exact iss of the tokens");
+  const audience = read("JWT_AUDIENCE");
+  if (audience === null) faults.push("JWT_AUDIENCE is not set: what the tokens' aud must hold");
+  const keysPath = read("JWT_KEYS");
+  if (keysPath === null) {
+    faults.push("JWT_KEYS is not set: the path of a JWK Set with the issuer's public keys");
+    return null;
+  }
+  const keys = readKeys(keysPath);
+  if (!keys.ok) faults.push(...keys.faults.map((fault) => `JWT_KEYS: ${keysPath}: ${fault}`));
+  if (issuer === null || audience === null || !keys.ok) return null;
+  return { kind: "jwt", issuer, audience, keysPath, keySet: keys.keySet };
+}
+
+function readKeys(path: string): KeySetReading {
+  try {
+    return parseKeySet(readFileSync(path, "utf8"));
+  } catch (error) {
+    return { ok: false, faults: [unreadable(error)] };
+  }
 }
 
 function isUrl(text: string, protocols: readonly string[]): boolean {

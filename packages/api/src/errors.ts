@@ -5,7 +5,7 @@ import { STATUS_CODES } from "node:http";
 import { EngineFault } from "@stampede/domain";
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { problemOf, problemOfBug, problemOfFault, PROBLEM_JSON } from "./problems.ts";
-import type { EdgeRefusal, Problem } from "./problems.ts";
+import type { EdgeRefusal, Problem, Refusal } from "./problems.ts";
 
 const URL_BYTES_MAX = 8_192;
 const HEADER_LINES_MAX = 100;
@@ -25,6 +25,12 @@ export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply
     .headers(problem.headers)
     .header("content-type", PROBLEM_JSON)
     .send(text);
+}
+
+/** What the log says of a refusal: the route's own pattern, never what the caller sent. */
+export function logged(request: FastifyRequest, refusal: Refusal): Record<string, unknown> {
+  const why = "why" in refusal ? { why: refusal.why } : {};
+  return { problem: refusal.kind, ...why, url: request.routeOptions.url };
 }
 
 export function registerErrors(app: FastifyInstance, isDraining: () => boolean): void {
@@ -87,7 +93,7 @@ function problemOfError(error: FastifyError, request: FastifyRequest): Problem {
   }
   const refusal = refusalOfError(error);
   if (refusal !== null) {
-    request.log.info({ problem: refusal.kind, url: request.routeOptions.url }, "refused");
+    request.log.info(logged(request, refusal), "refused");
     return problemOf(refusal);
   }
   request.log.error({ err: error, requestId: request.id }, "a bug");

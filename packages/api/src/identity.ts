@@ -1,14 +1,31 @@
 import { createHash, timingSafeEqual } from "node:crypto";
-import type { IncomingHttpHeaders } from "node:http";
+import type { IncomingMessage } from "node:http";
 import { ok, parseUserId, refuse } from "@stampede/domain";
 import type { Result, UserId } from "@stampede/domain";
 import type { EdgeRefusal } from "./problems.ts";
 
-/** Tells who is calling. A user id is never read from a body, a path or a query. */
+/** What may say who is calling: never a body, a path or a query. */
+export type Caller = Pick<IncomingMessage, "headers" | "rawHeaders">;
+
+/** A promise only where a signature is verified: each of ten thousand claims would pay for one. */
+type Told<Value> = Result<Value, EdgeRefusal> | Promise<Result<Value, EdgeRefusal>>;
+
+/** Tells who is calling. */
 export type Identity = {
-  readonly person: (headers: IncomingHttpHeaders) => Result<UserId, EdgeRefusal>;
-  readonly operator: (headers: IncomingHttpHeaders) => Result<"operator", EdgeRefusal>;
+  readonly person: (caller: Caller) => Told<UserId>;
+  readonly operator: (caller: Caller) => Told<"operator">;
+  /** How the OpenAPI document describes it. */
+  readonly schemes: Readonly<Record<"person" | "operator", SecurityScheme>>;
 };
+
+export type SecurityScheme =
+  | { readonly type: "apiKey"; readonly in: "header"; readonly name: string }
+  | {
+      readonly type: "http";
+      readonly scheme: "bearer";
+      readonly bearerFormat?: string;
+      readonly description?: string;
+    };
 
 const PERSON_SCHEME = 'X-User-Id realm="stampede"';
 const OPERATOR_SCHEME = 'Bearer realm="stampede"';
@@ -20,7 +37,11 @@ const OPERATOR_SCHEME = 'Bearer realm="stampede"';
 export function devIdentity(adminToken: string): Identity {
   const expected = digest(adminToken);
   return {
-    person(headers) {
+    schemes: {
+      person: { type: "apiKey", in: "header", name: "X-User-Id" },
+      operator: { type: "http", scheme: "bearer" },
+    },
+    person({ headers }) {
       const claimed = headers["x-user-id"];
       if (claimed === undefined) return refuse({ kind: "unauthenticated", scheme: PERSON_SCHEME });
       const userId = parseUserId(String(claimed));
@@ -28,7 +49,7 @@ export function devIdentity(adminToken: string): Identity {
       const detail = "X-User-Id must be 1 to 64 characters out of A-Z a-z 0-9 . _ ~ @ -";
       return refuse({ kind: "invalid-request", detail });
     },
-    operator({ authorization, "x-user-id": claimed }) {
+    operator({ headers: { authorization, "x-user-id": claimed } }) {
       if (authorization === undefined && parseUserId(String(claimed ?? "")) !== null) {
         return refuse({ kind: "forbidden" });
       }

@@ -20,10 +20,17 @@ export async function listen(app: FastifyInstance, { host, port }: Config): Prom
 export function announce(app: FastifyInstance, config: Config): void {
   const where = app.listeningOrigin;
   process.stdout.write(`Stampede listens on ${where} (role ${config.role})\n`);
+  const { auth } = config;
+  if (auth.kind === "jwt") {
+    const { issuer, audience, keySet } = auth;
+    const tokens = `tokens of ${issuer} for ${audience}`;
+    process.stdout.write(`AUTH=jwt: ${tokens}, signed by one of ${keySet.keys.size} keys\n`);
+    return;
+  }
   process.stdout.write(
     "AUTH=dev: EVERYBODY IS WHO THEIR X-User-Id HEADER SAYS. For development and load tests only.\n",
   );
-  if (config.adminTokenIsNew) {
-    process.stdout.write(`The operator's token, made for this run: ${config.adminToken}\n`);
+  if (auth.adminTokenIsNew) {
+    process.stdout.write(`The operator's token, made for this run: ${auth.adminToken}\n`);
   }
 }

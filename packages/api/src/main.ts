@@ -10,6 +10,9 @@ import { readConfig } from "./config.ts";
 import type { Config } from "./config.ts";
 import { startIdleCollection } from "./idle-collection.ts";
 import { devIdentity } from "./identity.ts";
+import type { Identity } from "./identity.ts";
+import { jwtIdentity } from "./jwt-identity.ts";
+import { watchKeys } from "./jwt-keys.ts";
 import { listenOverflowsMeasures } from "./listen-overflows.ts";
 import { announce, listen } from "./listening.ts";
 import {
@@ -100,7 +103,7 @@ async function serve(config: Config, log: Logger, stack: AsyncDisposableStack): 
       },
       feed: infrastructure.directoryProgressFeed(directory, postgres),
       findMechanism: (id) => mechanismOf(directory, id),
-      identity: devIdentity(config.adminToken),
+      identity: wireIdentity(context),
       metrics,
       engines: () => ({
         postgres: postgresState(),
@@ -124,6 +127,21 @@ async function serve(config: Config, log: Logger, stack: AsyncDisposableStack): 
   });
   await listen(app, config);
   announce(app, config);
+}
+
+function wireIdentity({ config: { auth }, log, stack }: Context): Identity {
+  if (auth.kind === "dev") return devIdentity(auth.adminToken);
+  const { issuer, audience, keysPath, keySet } = auth;
+  const keys = watchKeys({
+    path: keysPath,
+    keySet,
+    onChange: (count) => log.warn({ keys: count }, "JWT_KEYS has changed: its keys count now"),
+    onFault: (faults) =>
+      log.error({ faults }, "JWT_KEYS cannot be used as it is: the last good keys stay"),
+  });
+  stack.defer(() => keys.close());
+  // The issuer's times are told by its clock, so they are read by ours, not by the database's.
+  return jwtIdentity({ issuer, audience, keys: keys.current, nowMs: Date.now });
 }
 
 /** What does not depend on which mechanisms are on. */

@@ -1,5 +1,6 @@
 import fastifySwagger from "@fastify/swagger";
 import type { FastifyInstance } from "fastify";
+import type { Identity } from "./identity.ts";
 
 // What @fastify/swagger adds to Fastify's types: its own declarations cannot find Fastify under linked
 // installs, where a package sees only what it depends on.
@@ -16,7 +17,7 @@ declare module "fastify" {
 }
 
 /** Collects the schemas of all routes that are registered after it into one OpenAPI 3.1 document. */
-export async function registerOpenApi(app: FastifyInstance): Promise<void> {
+export async function registerOpenApi(app: FastifyInstance, { schemes }: Identity): Promise<void> {
   await app.register(fastifySwagger, {
     openapi: {
       openapi: "3.1.0",
@@ -26,10 +27,7 @@ export async function registerOpenApi(app: FastifyInstance): Promise<void> {
         description: "Limited coupons, first come, first served, by three mechanisms.",
       },
       components: {
-        securitySchemes: {
-          person: { type: "apiKey", in: "header", name: "X-User-Id" },
-          operator: { type: "http", scheme: "bearer" },
-        },
+        securitySchemes: schemes,
       },
     },
   });

@@ -14,7 +14,12 @@ import type {
 export type EdgeRefusal =
   | { readonly kind: "not-found" }
   | { readonly kind: "method-not-allowed"; readonly allow: string }
-  | { readonly kind: "unauthenticated"; readonly scheme: string }
+  | {
+      readonly kind: "unauthenticated";
+      readonly scheme: string;
+      /** For our own log: what is wrong with a token is nobody else's business. */
+      readonly why?: string;
+    }
   | { readonly kind: "forbidden" }
   | { readonly kind: "invalid-request"; readonly detail: string }
   | { readonly kind: "payload-too-large" }

@@ -1,4 +1,4 @@
-import type { Claimed, EventId, Mechanism, UserId } from "@stampede/domain";
+import type { Claimed, EventId, Mechanism, Result, UserId } from "@stampede/domain";
 import {
   claimCoupon,
   claimStatus,
@@ -9,11 +9,11 @@ import {
 } from "@stampede/domain";
 import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler } from "fastify";
 import type { Dependencies } from "../app.ts";
-import { sendProblem } from "../errors.ts";
+import { logged, sendProblem } from "../errors.ts";
 import { outcomeOf } from "../metrics.ts";
 import type { ClaimOutcome } from "../metrics.ts";
 import { claimPath, problemOf, problemOfFault, statusPath } from "../problems.ts";
-import type { Refusal } from "../problems.ts";
+import type { EdgeRefusal, Refusal } from "../problems.ts";
 import {
   ClaimStatusSchema,
   CouponIssueSchema,
@@ -99,13 +99,17 @@ function sendFailure(
 /** Who is calling is judged before the form of the request is. */
 function refuseStrangers({ identity }: Dependencies): onRequestHookHandler {
   return (request, reply, done) => {
-    const person = identity.person(request.headers);
-    if (person.ok) {
-      request.userId = person.value;
-      done();
-    } else {
-      refuse(request, reply, person.refusal, null);
-    }
+    const go = (person: Result<UserId, EdgeRefusal>): void => {
+      if (person.ok) {
+        request.userId = person.value;
+        done();
+      } else {
+        refuse(request, reply, person.refusal, null);
+      }
+    };
+    const person = identity.person(request.raw);
+    if (person instanceof Promise) person.then(go, done);
+    else go(person);
   };
 }
 
@@ -162,7 +166,7 @@ function refuse(
   refusal: Refusal,
   eventId: EventId | null,
 ): FastifyReply {
-  request.log.debug({ problem: refusal.kind, url: request.routeOptions.url }, "refused");
+  request.log.debug(logged(request, refusal), "refused");
   return sendProblem(reply, problemOf(refusal, eventId));
 }
 

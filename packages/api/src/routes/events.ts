@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
 import type { EventChange, EventId, EventReading, NewEvent, Result } from "@stampede/domain";
 import { changeEvent, createEvent, ok, parseEventId, refuse } from "@stampede/domain";
-import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler } from "fastify";
+import type { FastifyInstance, FastifyReply, onRequestHookHandler } from "fastify";
 import type { Dependencies } from "../app.ts";
-import { sendProblem } from "../errors.ts";
+import { logged, sendProblem } from "../errors.ts";
 import { problemOf } from "../problems.ts";
 import type { EdgeRefusal, Refusal } from "../problems.ts";
 import {
@@ -189,20 +189,20 @@ function madeUpId(): EventId | null {
 
 function refuseNonOperators({ identity }: Dependencies): onRequestHookHandler {
   return (request, reply, done) => {
-    const operator = identity.operator(request.headers);
-    if (!operator.ok) send(reply, operator.refusal);
-    else if (request.headers["content-encoding"] === undefined) done();
-    else send(reply, { kind: "unsupported-media-type" });
+    const go = (operator: Result<"operator", EdgeRefusal>): void => {
+      if (!operator.ok) send(reply, operator.refusal);
+      else if (request.headers["content-encoding"] === undefined) done();
+      else send(reply, { kind: "unsupported-media-type" });
+    };
+    const operator = identity.operator(request.raw);
+    if (operator instanceof Promise) operator.then(go, done);
+    else go(operator);
   };
 }
 
 function send(reply: FastifyReply, refusal: Refusal, eventId: EventId | null = null): FastifyReply {
-  logRefusal(reply.request, refusal);
+  reply.request.log.info(logged(reply.request, refusal), "refused");
   return sendProblem(reply, problemOf(refusal, eventId));
-}
-
-function logRefusal(request: FastifyRequest, refusal: Refusal): void {
-  request.log.info({ problem: refusal.kind, url: request.routeOptions.url }, "refused");
 }
 
 function sendEvent(

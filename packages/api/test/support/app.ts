@@ -8,6 +8,7 @@ import type { FastifyInstance, LightMyRequestResponse } from "fastify";
 import { pino } from "pino";
 import { buildApp } from "../../src/app.ts";
 import { devIdentity } from "../../src/identity.ts";
+import type { Identity } from "../../src/identity.ts";
 import { makeMetrics } from "../../src/metrics.ts";
 import type { Metrics } from "../../src/metrics.ts";
 
@@ -27,7 +28,11 @@ export type TestApp = {
 /** The whole HTTP edge on memory adapters; `issuers` replaces some of them. */
 export async function openApp(
   t: TestContext,
-  options: { readonly issuers?: Partial<Issuers>; readonly logLevel?: string } = {},
+  options: {
+    readonly issuers?: Partial<Issuers>;
+    readonly logLevel?: string;
+    readonly identity?: Identity;
+  } = {},
 ): Promise<TestApp> {
   const clock = { nowMs: Date.parse("2026-12-01T00:00:00.000Z") };
   const lines: string[] = [];
@@ -43,7 +48,7 @@ export async function openApp(
       issuers: { ...sale.issuers, ...options.issuers },
       feed: sale.feed,
       findMechanism: sale.findMechanism,
-      identity: devIdentity(ADMIN_TOKEN),
+      identity: options.identity ?? devIdentity(ADMIN_TOKEN),
       metrics,
       engines: () => ({ postgres: "up", redis: "up", kafka: "off" }),
       isReady: () => true,
