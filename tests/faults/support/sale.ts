@@ -30,6 +30,8 @@ export type Sale = {
   readonly limit: number;
   readonly claimPath: string;
   readonly target: Target;
+  /** The header line by which a person says who they are; without it, as with AUTH=dev. */
+  readonly credentials?: (person: string) => string;
 };
 
 /** An event on the program, open unless its window says else; its topic or key exists when this resolves. */
@@ -257,7 +259,8 @@ async function send(sale: Sale, connection: Connection, question: Question): Pro
   const query = ticket === null ? "" : `?ticket=${ticket}`;
   const line =
     kind === "claim" ? `POST ${sale.claimPath}` : `GET /events/${eventId}/issues/me${query}`;
-  const head = `${line} HTTP/1.1\r\nHost: ${target.authority}\r\nX-User-Id: ${person}\r\n`;
+  const credentials = sale.credentials?.(person) ?? `X-User-Id: ${person}`;
+  const head = `${line} HTTP/1.1\r\nHost: ${target.authority}\r\n${credentials}\r\n`;
   const request = Buffer.from(`${head}Content-Length: 0\r\n\r\n`);
   const timer = setTimeout(connection.giveUp, ANSWER_MS_MAX);
   const exchange = await new Promise<Parameters<typeof attemptOf>[1]>((resolve) => {

@@ -1,0 +1,89 @@
+// T4: a person's token expires while they wait in line. The ticket stands, since the log knows the person
+// and not the token; who asks for it needs a fresh token of the same person.
+//
+// Red when a status is answered by a token that was good once (a verified token kept beyond its expiry),
+// and when a ticket is looked up by its number (B31) or belongs to the token (`userId` made of more than
+// its `sub`, in api/src/jwt-identity.ts).
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { testEngine } from "@stampede/infrastructure/embedded";
+import { startJwtProgram } from "../support/jwt-program.ts";
+import { changePace, claimAll, endQueueSale, queueOf } from "./support/kafka-sale.ts";
+import { faultRow } from "./support/row.ts";
+import { engineMissing, openSale, people, until } from "./support/sale.ts";
+import type { Sale } from "./support/sale.ts";
+
+const LIMIT = 40;
+const EARLY = 30;
+const LATE = 10;
+/** The last ones wait for more than ten seconds, unless the pace is lifted. */
+const PACE = 2;
+/** The service adds its tolerance of 5 s. */
+const LIFE_SECONDS = 3;
+const EXPIRED_MS_MAX = 10_000;
+
+test("a token expires while its person waits in line", { skip: engineMissing }, async (t) => {
+  const row = faultRow(t, {
+    row: "T4",
+    mechanism: "kafka-queue",
+    fault: `the tokens of ${LATE} people in line expire`,
+    expects: ["a token expired before its ticket was decided", "a fresh token found the ticket"],
+  });
+  const { program, keyring } = await startJwtProgram(t);
+  const bearer = (token: string): string => `Authorization: Bearer ${token}`;
+  const opened = await openSale(program, { mechanism: "kafka-queue", limit: LIMIT });
+  const sale: Sale = { ...opened, credentials: (person) => bearer(keyring.tokenOf(person)) };
+  await changePace(sale, PACE);
+
+  const told = await claimAll(sale, people(EARLY), 0);
+  const late = new Map(
+    people(LATE).map((person) => [person, keyring.tokenOf(person, { lifeSeconds: LIFE_SECONDS })]),
+  );
+  const shortLived = { ...sale, credentials: (person: string) => bearer(late.get(person)!) };
+  told.push(...(await claimAll(shortLived, [...late.keys()], 0)));
+  const tickets = new Map(told.map(({ person, ticket }) => [person, ticket!]));
+  assert.equal(new Set(tickets.values()).size, EARLY + LATE, "everybody queued");
+
+  for (const [person, token] of late) {
+    const ticket = tickets.get(person)!;
+    const first = await statusOf(sale, { token: keyring.tokenOf(person), ticket });
+    assert.equal(first.body["status"], "queued");
+    await until(
+      async () => (await statusOf(sale, { token, ticket })).status === 401,
+      "the token expires",
+      EXPIRED_MS_MAX,
+    );
+    row.injected();
+    if ((await queueOf(sale)).nextOffset <= ticket) {
+      row.met("a token expired before its ticket was decided");
+    }
+    const fresh = await statusOf(sale, { token: keyring.tokenOf(person), ticket });
+    assert.equal(fresh.status, 200);
+    if (fresh.body["status"] === "queued") {
+      assert.equal(fresh.body["ticket"], ticket);
+      assert.ok(Number(fresh.body["ahead"]) <= Number(first.body["ahead"]), "S12: it never grows");
+      row.met("a fresh token found the ticket");
+    }
+  }
+
+  const healedMs = performance.now();
+  await changePace(sale, null);
+  await endQueueSale({ sale, brokers: testEngine("kafka"), row, told, healedMs });
+  for (const [person, token] of late) {
+    const ticket = tickets.get(person)!;
+    assert.equal((await statusOf(sale, { token, ticket })).status, 401);
+    const { body } = await statusOf(sale, { token: keyring.tokenOf(person), ticket });
+    assert.deepEqual([body["status"], body["seq"]], ["issued", ticket + 1]);
+  }
+});
+
+async function statusOf(
+  { program, eventId }: Sale,
+  { token, ticket }: { readonly token: string; readonly ticket: number },
+): Promise<{ readonly status: number; readonly body: Readonly<Record<string, unknown>> }> {
+  const answer = await fetch(`${program.url}/events/${eventId}/issues/me?ticket=${ticket}`, {
+    headers: { authorization: `Bearer ${token}` },
+  });
+  const body = (await answer.json()) as Record<string, unknown>;
+  return { status: answer.status, body };
+}
