@@ -7,10 +7,18 @@ import { chooseLanguage, speak } from "./language.js";
 import { byId } from "./page.js";
 import { isMessageKey } from "./messages.js";
 import { openPersonForm } from "./person.js";
+import {
+  openSignIn,
+  tabStorageOrNull,
+  TOKEN_CHARACTERS_MAX,
+  userIdOf,
+  wantsTokens,
+} from "./sign-in.js";
 import { openStore, storageOrNull } from "./store.js";
 import { openStreams } from "./streams.js";
 import { announcementOf, viewOf } from "./view.js";
 import { Visit } from "./visit.js";
+import { USER_ID_PATTERN } from "./wire.js";
 
 const TICK_MS = 250;
 const PAGE_SIZE = 20;
@@ -26,7 +34,9 @@ const OPENING_SPREAD_MS = 1_000;
 /** @typedef {{ visit: Visit, card: import("./card.js").Card, announced: string }} Entry */
 
 const clock = serverClock(monotonicMs);
-const api = openApi(clock);
+/** Null where a name is enough (AUTH=dev). */
+const signIn = wantsTokens() ? openSignIn(tabStorageOrNull()) : null;
+const api = openApi(clock, signIn === null ? undefined : (asking) => signIn.credentials(asking));
 const store = openStore(storageOrNull());
 const streams = openStreams({
   onFrame: (eventId, frame) => entries.get(eventId)?.visit.onFrame(frame),
@@ -50,7 +60,7 @@ const openingDueMs = new Map();
 /** @type {string | null} */
 let nextCursor = null;
 let language = speak(chooseLanguage(store.language(), navigator.languages));
-let userId = store.userId();
+let userId = signIn === null ? store.userId() : signIn.userId();
 let loaded = false;
 let polling = false;
 let pollDueMs = 0;
@@ -66,8 +76,11 @@ const watcher = new IntersectionObserver((seen) => {
 });
 
 const personForm = openPersonForm({
-  save(chosen) {
-    store.setUserId(chosen);
+  isRight: (text) => (signIn === null ? USER_ID_PATTERN.test(text) : userIdOf(text) !== null),
+  save(text) {
+    const chosen = (signIn === null ? text : userIdOf(text)) ?? "";
+    if (signIn === null) store.setUserId(chosen);
+    else signIn.save(text);
     become(chosen);
     announce(language.say("personChanged", { userId: chosen }));
   },
@@ -185,10 +198,24 @@ function showFrame() {
   switcher.textContent = language.say("otherLanguage");
   switcher.lang = language.code === "ko" ? "en" : "ko";
   byId("user-id", HTMLElement).textContent = userId;
+  if (signIn !== null) showSignIn();
   empty.hidden = entries.size > 0;
   if (loaded) empty.textContent = language.say("noEvents");
   more.hidden = nextCursor === null;
   if (!banner.hidden) banner.textContent = language.say("unreachable");
+}
+
+/** The page's own words are for a name that anybody may choose. */
+function showSignIn() {
+  const isSignedIn = userId !== "";
+  byId("you", HTMLElement).textContent = language.say(isSignedIn ? "signedInAs" : "notSignedIn");
+  byId("change-person", HTMLElement).textContent = language.say(isSignedIn ? "change" : "signIn");
+  byId("user-id-label", HTMLElement).textContent = language.say("tokenLabel");
+  byId("user-id-hint", HTMLElement).textContent = language.say("tokenHint");
+  byId("user-id-wrong", HTMLElement).textContent = language.say("tokenWrong");
+  const field = byId("user-id-field", HTMLInputElement);
+  field.type = "password";
+  field.maxLength = TOKEN_CHARACTERS_MAX;
 }
 
 /** The streams that matter: where the person waits first, then what is on the screen. */
@@ -293,12 +320,13 @@ document.addEventListener("visibilitychange", wake);
 store.watch(() => {
   const chosen = chooseLanguage(store.language(), navigator.languages);
   if (chosen !== language.code) language = speak(chosen);
-  if (store.userId() !== userId) become(store.userId());
+  // A token is a tab's own.
+  if (signIn === null && store.userId() !== userId) become(store.userId());
   for (const { visit } of entries.values()) visit.reload();
   showAll();
 });
 
 showAll();
-personForm.start(() => userId);
+personForm.start(() => (signIn === null ? userId : ""));
 setInterval(tick, TICK_MS);
 tick();

@@ -1,39 +1,44 @@
-/** Who the person is (development mode): shown, and changeable by a small form. */
+/** Who the person is: shown, and changeable by a small form that takes a user id or a token. */
 
 import { byId } from "./page.js";
-import { USER_ID_PATTERN } from "./wire.js";
 
-/** @param {{ save: (userId: string) => void }} options */
-export function openPersonForm({ save }) {
+/**
+ * @param {{ isRight: (text: string) => boolean, save: (text: string) => void }} options
+ */
+export function openPersonForm({ isRight, save }) {
   const form = byId("person-form", HTMLFormElement);
   const field = byId("user-id-field", HTMLInputElement);
   const wrong = byId("user-id-wrong", HTMLElement);
   const change = byId("change-person", HTMLElement);
   const cancel = byId("cancel-person", HTMLElement);
 
-  /** @param {{ isOpen: boolean, userId?: string }} state */
-  function show({ isOpen, userId = "" }) {
+  /** @param {{ isOpen: boolean, text?: string }} state */
+  function show({ isOpen, text = "" }) {
     form.hidden = !isOpen;
     change.setAttribute("aria-expanded", String(isOpen));
     judge(true);
     if (isOpen) {
-      field.value = userId;
+      field.value = text;
       field.focus();
       field.select();
-    } else change.focus();
+    } else {
+      // A token is not left lying in a field.
+      field.value = "";
+      change.focus();
+    }
   }
 
-  /** @param {boolean} isRight */
-  function judge(isRight) {
-    wrong.hidden = isRight;
-    field.setAttribute("aria-invalid", String(!isRight));
+  /** @param {boolean} right */
+  function judge(right) {
+    wrong.hidden = right;
+    field.setAttribute("aria-invalid", String(!right));
   }
 
   return {
-    /** @param {() => string} currentUserId @returns {void} */
-    start(currentUserId) {
+    /** @param {() => string} currentText @returns {void} */
+    start(currentText) {
       change.addEventListener("click", () => {
-        show({ isOpen: form.hidden === true, userId: currentUserId() });
+        show({ isOpen: form.hidden === true, text: currentText() });
       });
       cancel.addEventListener("click", () => show({ isOpen: false }));
       form.addEventListener("keydown", ({ key }) => {
@@ -41,13 +46,13 @@ export function openPersonForm({ save }) {
       });
       field.addEventListener("input", () => {
         // Told before sending, and taken back as soon as it is right; never corrected silently.
-        if (!wrong.hidden) judge(USER_ID_PATTERN.test(field.value));
+        if (!wrong.hidden) judge(isRight(field.value));
       });
       form.addEventListener("submit", (event) => {
         event.preventDefault();
-        const isRight = USER_ID_PATTERN.test(field.value);
-        judge(isRight);
-        if (!isRight) {
+        const right = isRight(field.value);
+        judge(right);
+        if (!right) {
           field.focus();
           return;
         }

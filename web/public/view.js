@@ -11,7 +11,7 @@
  */
 /**
  * @typedef {Pick<import("./visit.js").Visit, "event" | "place" | "unanswered" | "claiming"
- *   | "looking" | "disconnected" | "ahead" | "estimateSeconds" | "said" | "notBeforeMs">} VisitFacts
+ *   | "looking" | "disconnected" | "signedOut" | "ahead" | "estimateSeconds" | "said" | "notBeforeMs">} VisitFacts
  */
 /**
  * @typedef {{ ahead: number | null, aheadAtFirst: number, placeNumber: number,
@@ -73,6 +73,7 @@ function sentenceOf(visit, phase) {
     case "waiting":
       return plain(waitingKey(visit));
     case "unknown":
+      if (visit.signedOut) return plain("refused.unauthenticated");
       if (said?.kind === "unknown") return plain(`unknown.${said.reason}`);
       if (said?.kind === "none") return plain("unknown.none");
       return said?.kind === "refused" ? refusal(said, event.opensAt) : plain("unknown.network");
@@ -84,7 +85,8 @@ function sentenceOf(visit, phase) {
 }
 
 /** @param {VisitFacts} visit @returns {MessageKey} */
-function waitingKey({ disconnected, ahead, looking }) {
+function waitingKey({ disconnected, signedOut, ahead, looking }) {
+  if (signedOut && !looking) return "place.signedOut";
   if (disconnected && !looking) return "place.connectionLost";
   if (ahead === null) return "place.finding";
   return ahead === 0 ? "place.deciding" : "place.waiting";

@@ -49,6 +49,8 @@ export class Visit {
   looking = false;
   /** The last question about the place was not answered. */
   disconnected = false;
+  /** The server does not know, or no longer knows, who asks. */
+  signedOut = false;
   /** @type {number | null} */ ahead = null;
   /** @type {number | null} */ estimateSeconds = null;
   /** @type {Said | null} */ said = null;
@@ -97,6 +99,7 @@ export class Visit {
       userId: this.#owner.userId,
     });
     this.claiming = false;
+    this.signedOut = isUnauthenticated(answer);
     if (answer.kind !== "unknown") answered();
     this.#asks = 0;
     this.#conclude(answer);
@@ -191,6 +194,7 @@ export class Visit {
     const answer = await api.status({ ...this.#owner, ticket: asked.ticket });
     this.#asking = false;
     this.disconnected = answer.kind === "unknown" || answer.kind === "refused";
+    this.signedOut = isUnauthenticated(answer);
     // Where the place changed meanwhile, "none" answers a question that nobody asks any more.
     if (answer.kind !== "none" || this.place === asked) this.#conclude(answer);
     const expected = this.unanswered || asked !== NO_PLACE;
@@ -300,4 +304,9 @@ function gapAfter(asks) {
 /** @param {number} ms @returns {number} */
 function spread(ms) {
   return ms * (1 + Math.random() / 3);
+}
+
+/** @param {Answer} answer @returns {boolean} */
+function isUnauthenticated(answer) {
+  return answer.kind === "refused" && answer.reason === "unauthenticated";
 }

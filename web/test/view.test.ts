@@ -20,6 +20,7 @@ function aVisit(changes: Partial<VisitFacts> = {}): VisitFacts {
     claiming: false,
     looking: false,
     disconnected: false,
+    signedOut: false,
     ahead: null,
     estimateSeconds: null,
     said: null,

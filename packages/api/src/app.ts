@@ -82,6 +82,6 @@ export async function buildApp(
   await app.register(claimRoutes, dependencies);
   await app.register(eventRoutes, dependencies);
   await app.register(streamRoutes, dependencies);
-  await app.register(pageRoutes);
+  await app.register(pageRoutes, dependencies);
   return app;
 }

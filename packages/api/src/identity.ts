@@ -12,6 +12,7 @@ type Told<Value> = Result<Value, EdgeRefusal> | Promise<Result<Value, EdgeRefusa
 
 /** Tells who is calling. */
 export type Identity = {
+  readonly kind: "dev" | "jwt";
   readonly person: (caller: Caller) => Told<UserId>;
   readonly operator: (caller: Caller) => Told<"operator">;
   /** How the OpenAPI document describes it. */
@@ -37,6 +38,7 @@ const OPERATOR_SCHEME = 'Bearer realm="stampede"';
 export function devIdentity(adminToken: string): Identity {
   const expected = digest(adminToken);
   return {
+    kind: "dev",
     schemes: {
       person: { type: "apiKey", in: "header", name: "X-User-Id" },
       operator: { type: "http", scheme: "bearer" },

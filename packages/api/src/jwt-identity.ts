@@ -44,6 +44,7 @@ type Verified = { readonly userId: UserId; readonly isOperator: boolean };
 
 export function jwtIdentity(pins: JwtPins): Identity {
   return {
+    kind: "jwt",
     schemes: {
       person: { type: "http", scheme: "bearer", bearerFormat: "JWT" },
       operator: {

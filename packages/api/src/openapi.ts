@@ -6,6 +6,8 @@ import type { Identity } from "./identity.ts";
 // installs, where a package sees only what it depends on.
 declare module "fastify" {
   interface FastifySchema {
+    /** Left out of the document. */
+    readonly hide?: boolean;
     readonly summary?: string;
     readonly description?: string;
     readonly security?: readonly Readonly<Record<string, readonly string[]>>[];

@@ -5,6 +5,7 @@
 // and when the keys are read once only.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { openApp } from "./support/app.ts";
 import {
   ADMIN,
   ask,
@@ -150,6 +151,21 @@ describe("an operator", async () => {
     }
     await assertUntouched(opened, id);
   });
+});
+
+test("the page is told to ask for a token, by the same rules as ever", async (t) => {
+  const { app } = await openJwtApp(t, trusted);
+  for (const url of ["/", "/index.html"]) {
+    const page = await app.inject({ url });
+    assert.equal(page.statusCode, 200);
+    assert.match(String(page.headers["content-type"]), /^text\/html/);
+    assert.match(String(page.headers["content-security-policy"]), /default-src 'none'/);
+    assert.match(page.body, /<html data-auth="jwt" lang="en">/);
+  }
+  assert.equal((await app.inject({ url: "/app.js" })).statusCode, 200);
+  assert.equal((await app.inject({ url: "/desk.html" })).statusCode, 200);
+  const dev = await openApp(t);
+  assert.ok(!(await dev.app.inject({ url: "/" })).body.includes("data-auth"));
 });
 
 test("the description says how to sign in", async (t) => {

@@ -1,8 +1,10 @@
+import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import fastifyHelmet from "@fastify/helmet";
 import fastifyStatic from "@fastify/static";
 import type { FastifyInstance } from "fastify";
+import type { Dependencies } from "../app.ts";
 
 const PUBLIC_FOLDER = join(import.meta.dirname, "../../../../web/public");
 // From where this package finds it: a deployment image holds no other copy, the page none at all.
@@ -11,7 +13,10 @@ const CHARTS_FOLDER = dirname(fileURLToPath(import.meta.resolve("uplot/dist/uPlo
 const CHARTS_UNUSED = "!(uPlot.esm.js|uPlot.min.css)";
 
 /** The pages: static files, nothing from elsewhere, no inline script or style, no framing. */
-export async function pageRoutes(app: FastifyInstance): Promise<void> {
+export async function pageRoutes(
+  app: FastifyInstance,
+  { identity }: Pick<Dependencies, "identity">,
+): Promise<void> {
   await app.register(fastifyHelmet, {
     contentSecurityPolicy: {
       useDefaults: false,
@@ -32,6 +37,7 @@ export async function pageRoutes(app: FastifyInstance): Promise<void> {
   });
   await app.register(fastifyStatic, {
     root: PUBLIC_FOLDER,
+    globIgnore: identity.kind === "jwt" ? ["index.html"] : [],
     wildcard: false,
     cacheControl: false,
     schemaHide: true,
@@ -45,4 +51,16 @@ export async function pageRoutes(app: FastifyInstance): Promise<void> {
     decorateReply: false,
     schemaHide: true,
   });
+  if (identity.kind === "jwt") await tokenPage(app);
+}
+
+/** The same page, told by an attribute to ask for a token and not for a name that anybody may choose. */
+async function tokenPage(app: FastifyInstance): Promise<void> {
+  const html = await readFile(join(PUBLIC_FOLDER, "index.html"), "utf8");
+  const marked = html.replace("<html ", '<html data-auth="jwt" ');
+  for (const url of ["/", "/index.html"]) {
+    app.get(url, { schema: { hide: true } }, async (_request, reply) =>
+      reply.type("text/html; charset=utf-8").send(marked),
+    );
+  }
 }
