@@ -6,6 +6,7 @@
 // the signature is not verified, and when the keys' file is read once only.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import { startJwtProgram } from "../support/jwt-program.ts";
 import type { JwtProgram } from "../support/jwt-program.ts";
 import {
@@ -25,6 +26,7 @@ const LIMIT = 20;
 const CROWD = 40;
 const PROBES = 1_000;
 const AT_ONCE = 20;
+const ASK_AGAIN_MS = 200;
 
 type Known = {
   readonly sale: Sale;
@@ -98,8 +100,16 @@ test("nobody is shown another's coupon", { skip: engineMissing }, async (t) => {
 
   await t.test("keys rotate while it runs: both count, then the new one alone", async () => {
     const [one] = holders;
-    const ask = async (token: string): Promise<number> =>
-      (await send(asking(one!.sale, { authorization: `Bearer ${token}` }))).status;
+    const ask = async (token: string): Promise<number> => {
+      const probe = asking(one!.sale, { authorization: `Bearer ${token}` });
+      let { status } = await send(probe);
+      // One person who asks this often is told to wait; that is not what is judged here.
+      while (status === 429) {
+        await pause(ASK_AGAIN_MS);
+        ({ status } = await send(probe));
+      }
+      return status;
+    };
     const before = keyring.tokenOf(one!.person);
     keyring.rotate();
     const after = keyring.tokenOf(one!.person);

@@ -5,6 +5,7 @@ import { answerParserError, registerErrors } from "./errors.ts";
 import type { Identity } from "./identity.ts";
 import type { Metrics } from "./metrics.ts";
 import { registerOpenApi } from "./openapi.ts";
+import type { Admit } from "./request-budget.ts";
 import { claimRoutes } from "./routes/claims.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
@@ -19,6 +20,8 @@ export type Dependencies = {
   readonly feed: ProgressFeed;
   readonly findMechanism: FindMechanism;
   readonly identity: Identity;
+  /** Null: people may ask as often as they like. */
+  readonly admit: Admit | null;
   readonly metrics: Metrics;
   readonly engines: () => Readonly<Record<"postgres" | "redis" | "kafka", EngineState>>;
   /** Whether any mechanism can take claims. */

@@ -27,6 +27,7 @@ import {
 } from "./measures.ts";
 import { makeMetrics } from "./metrics.ts";
 import type { Measure, Metrics } from "./metrics.ts";
+import { requestBudget } from "./request-budget.ts";
 import type { EngineState } from "./routes/health.ts";
 import { eventLoopShare, saturation } from "./saturation.ts";
 import { drain, untilStopped } from "./shutdown.ts";
@@ -104,6 +105,8 @@ async function serve(config: Config, log: Logger, stack: AsyncDisposableStack): 
       feed: infrastructure.directoryProgressFeed(directory, postgres),
       findMechanism: (id) => mechanismOf(directory, id),
       identity: wireIdentity(context),
+      // With AUTH=dev a person costs nothing to make up, so a limit would stop nobody but load tests.
+      admit: config.auth.kind === "jwt" ? requestBudget(() => performance.now()) : null,
       metrics,
       engines: () => ({
         postgres: postgresState(),

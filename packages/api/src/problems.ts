@@ -28,6 +28,7 @@ export type EdgeRefusal =
   | { readonly kind: "precondition-required" }
   | { readonly kind: "headers-too-large" }
   | { readonly kind: "request-timeout" }
+  | { readonly kind: "too-many-requests"; readonly retryAfterMs: number }
   | { readonly kind: "unavailable"; readonly detail: string; readonly retryAfterMs: number };
 
 export type Refusal =
@@ -86,6 +87,7 @@ const WORDINGS: Readonly<Record<Refusal["kind"], Wording>> = {
   "unsupported-media-type": wording(415, "Unsupported media type", "Send plain JSON in UTF-8."),
   "precondition-required": wording(428, "Precondition required", "Send the ETag as If-Match."),
   "headers-too-large": wording(431, "Request header fields too large", "Send fewer header fields."),
+  "too-many-requests": wording(429, "Too many requests", "Wait a moment. Nothing has changed."),
   "request-timeout": wording(408, "Request timeout", "The request did not arrive in time."),
   unavailable: wording(
     503,

@@ -96,21 +96,40 @@ function sendFailure(
   return outcome;
 }
 
-/** Who is calling is judged before the form of the request is. */
-function refuseStrangers({ identity }: Dependencies): onRequestHookHandler {
+/** Who is calling, and how often, is judged before the form of the request is. */
+function refuseStrangers({ identity, admit }: Dependencies): onRequestHookHandler {
   return (request, reply, done) => {
-    const go = (person: Result<UserId, EdgeRefusal>): void => {
-      if (person.ok) {
-        request.userId = person.value;
-        done();
-      } else {
-        refuse(request, reply, person.refusal, null);
-      }
-    };
     const person = identity.person(request.raw);
-    if (person instanceof Promise) person.then(go, done);
-    else go(person);
+    if (person instanceof Promise) {
+      const enter = (told: Result<UserId, EdgeRefusal>): void => {
+        if (enters(request, reply, told, admit)) done();
+      };
+      person.then(enter, done);
+      // No closure where there is no promise: it would be one more for each of ten thousand.
+    } else if (enters(request, reply, person, admit)) {
+      done();
+    }
   };
+}
+
+/** Notes who it is; where nobody may pass, it has answered. */
+function enters(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  person: Result<UserId, EdgeRefusal>,
+  admit: Dependencies["admit"],
+): boolean {
+  if (!person.ok) {
+    refuse(request, reply, person.refusal, null);
+    return false;
+  }
+  const retryAfterMs = admit === null ? 0 : admit(person.value, request.ip);
+  if (retryAfterMs > 0) {
+    refuse(request, reply, { kind: "too-many-requests", retryAfterMs }, null);
+    return false;
+  }
+  request.userId = person.value;
+  return true;
 }
 
 function sendClaimed(reply: FastifyReply, eventId: EventId, claimed: Claimed): FastifyReply {

@@ -10,6 +10,7 @@ import { buildApp } from "../../src/app.ts";
 import { devIdentity } from "../../src/identity.ts";
 import type { Identity } from "../../src/identity.ts";
 import { makeMetrics } from "../../src/metrics.ts";
+import type { Admit } from "../../src/request-budget.ts";
 import type { Metrics } from "../../src/metrics.ts";
 
 export const ADMIN_TOKEN = "a-token-for-tests-only";
@@ -32,6 +33,7 @@ export async function openApp(
     readonly issuers?: Partial<Issuers>;
     readonly logLevel?: string;
     readonly identity?: Identity;
+    readonly admit?: Admit;
   } = {},
 ): Promise<TestApp> {
   const clock = { nowMs: Date.parse("2026-12-01T00:00:00.000Z") };
@@ -49,6 +51,7 @@ export async function openApp(
       feed: sale.feed,
       findMechanism: sale.findMechanism,
       identity: options.identity ?? devIdentity(ADMIN_TOKEN),
+      admit: options.admit ?? null,
       metrics,
       engines: () => ({ postgres: "up", redis: "up", kafka: "off" }),
       isReady: () => true,

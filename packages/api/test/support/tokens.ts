@@ -6,6 +6,7 @@ import type { TestContext } from "node:test";
 import { jwtIdentity } from "../../src/jwt-identity.ts";
 import { parseKeySet } from "../../src/jwt-keys.ts";
 import type { Algorithm, VerificationKey } from "../../src/jwt-keys.ts";
+import type { Admit } from "../../src/request-budget.ts";
 import { openApp } from "./app.ts";
 import type { TestApp } from "./app.ts";
 
@@ -91,7 +92,7 @@ export type JwtApp = TestApp & {
 export async function openJwtApp(
   t: TestContext,
   keys: readonly SigningKey[],
-  options: { readonly logLevel?: string } = {},
+  options: { readonly logLevel?: string; readonly admit?: Admit } = {},
 ): Promise<JwtApp> {
   let current = keysOf(keys);
   const tokenClock = { nowMs: NOW_SECONDS * 1_000 };
