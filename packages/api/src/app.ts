@@ -12,6 +12,7 @@ import { healthRoutes } from "./routes/health.ts";
 import type { EngineState } from "./routes/health.ts";
 import { pageRoutes } from "./routes/page.ts";
 import { streamRoutes } from "./routes/stream.ts";
+import { registerDate } from "./server-date.ts";
 
 /** Everything the HTTP edge needs; `main.ts` gives real engines, tests give memory. */
 export type Dependencies = {
@@ -30,6 +31,8 @@ export type Dependencies = {
   readonly isDraining: () => boolean;
   /** False in a process that only decides: it has no routes for people and operators. */
   readonly takesClaims: boolean;
+  /** Epoch milliseconds by the clock that judges windows. */
+  readonly nowMs: () => number;
   /** Milliseconds, monotonic. */
   readonly monotonicMs: () => number;
   /** A number in [0, 1), to spread retries. */
@@ -77,6 +80,7 @@ export async function buildApp(
     },
     clientErrorHandler: answerParserError,
   });
+  registerDate(app, dependencies.nowMs);
   registerErrors(app, dependencies.isDraining);
   app.removeContentTypeParser("text/plain");
   await registerOpenApi(app, dependencies.identity);

@@ -116,6 +116,7 @@ async function serve(config: Config, log: Logger, stack: AsyncDisposableStack): 
       isReady: () => postgres.isUp() || kafka.engine() === "up",
       isDraining: () => draining,
       takesClaims: config.role !== "decider",
+      nowMs: () => postgres.clock.nowMs(),
       monotonicMs: time.nowMs,
       random: Math.random,
     },

@@ -33,6 +33,25 @@ describe("addresses and methods", () => {
   });
 });
 
+describe("the date of an answer", () => {
+  // Red when `registerDate` is gone: Node dates answers by this machine's clock.
+  test("is told by the clock that judges windows, refusals and streams included", async (t) => {
+    const opened = await openApp(t);
+    const id = await makeEvent(opened);
+    const address = await opened.app.listen({ host: "127.0.0.1", port: 0 });
+    for (const laterMs of [0, 3_600_000, 1_000]) {
+      opened.clock.nowMs += laterMs;
+      const wanted = new Date(opened.clock.nowMs).toUTCString();
+      for (const path of ["/healthz", "/nothing", `/events/${id}`, `/events/${id}/stream`]) {
+        const ending = new AbortController();
+        const answer = await fetch(`${address}${path}`, { signal: ending.signal });
+        assert.equal(answer.headers.get("date"), wanted, path);
+        ending.abort();
+      }
+    }
+  });
+});
+
 describe("machines ask", () => {
   test("health, readiness, metrics and a description of every route", async (t) => {
     const opened = await openApp(t);

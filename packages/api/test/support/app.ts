@@ -57,6 +57,7 @@ export async function openApp(
       isReady: () => true,
       isDraining: () => draining,
       takesClaims: true,
+      nowMs: () => clock.nowMs,
       monotonicMs: () => performance.now(),
       random: () => 0.5,
     },

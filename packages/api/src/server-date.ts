@@ -1,0 +1,22 @@
+// The `Date` of every answer, by the database's clock. The page counts down to an opening by it and
+// keeps its button shut until then, so a wrong clock of this machine must not reach it (T1).
+import type { FastifyInstance } from "fastify";
+
+const SECOND_MS = 1_000;
+
+/** `nowMs`: epoch milliseconds. Before all other hooks, so that refusals carry it too. */
+export function registerDate(app: FastifyInstance, nowMs: () => number): void {
+  let second = Number.NaN;
+  let text = "";
+  app.addHook("onRequest", (_request, reply, done) => {
+    const now = Math.floor(nowMs() / SECOND_MS);
+    // Written once a second, as Node does with its own.
+    if (now !== second) {
+      second = now;
+      text = new Date(now * SECOND_MS).toUTCString();
+    }
+    // On the response itself: a stream writes its head past the framework.
+    reply.raw.setHeader("date", text);
+    done();
+  });
+}
