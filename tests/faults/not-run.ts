@@ -3,8 +3,6 @@
  * and fails for a row that is neither here nor reported, and for one that is both.
  */
 export const notRun: Readonly<Record<string, string>> = {
-  T1: "the clock of one process cannot be moved here; no deadline or window reads it",
-  T3: "the clock of one process cannot be moved here; no deadline or window reads it",
   O2: "not built yet: a restored backup loses rows by definition in v1",
   O4: "not built yet: pairs of faults",
 };

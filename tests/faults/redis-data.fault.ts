@@ -111,7 +111,7 @@ test(
         assertMet(counter, row, (await counted(at.program, REBUILDS)) - rebuiltBefore);
       });
     }
-    // A clock cannot be moved under one process here: what could expire is what is looked for instead.
+    // No clock is moved for it: what could expire is what is looked for instead.
     await t.test("R13: nothing in Redis expires, however late it is", async (t) => {
       await nothingExpires(t, at.redis);
     });

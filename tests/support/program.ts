@@ -31,6 +31,8 @@ export type Program = {
   readonly databaseUrl: string;
   /** The running process; another one after `restart`. */
   readonly pid: number;
+  /** The end of what it has written to its log, its output and its errors. */
+  readonly lastWords: () => string;
   /** SIGTERM, then SIGKILL after 12 s. Resolves with the exit code; null where a signal ended it. */
   readonly stop: () => Promise<number | null>;
   /** SIGKILL, at once. */
@@ -85,6 +87,7 @@ export async function startProgram(
     get pid() {
       return current.pid;
     },
+    lastWords: () => current.lastWords(),
     stop: () => stop(current),
     kill: () => kill(current),
     async restart() {
@@ -95,7 +98,11 @@ export async function startProgram(
   };
 }
 
-type Running = { readonly child: ChildProcess; readonly pid: number };
+type Running = {
+  readonly child: ChildProcess;
+  readonly pid: number;
+  readonly lastWords: () => string;
+};
 
 async function run(
   { url, folder }: { readonly url: string; readonly folder: string },
@@ -115,7 +122,7 @@ async function run(
   };
   child.stdout.on("data", keep);
   child.stderr.on("data", keep);
-  const running = { child, pid: child.pid ?? 0 };
+  const running = { child, pid: child.pid ?? 0, lastWords: () => output };
   try {
     await ready(url, child);
   } catch (cause) {

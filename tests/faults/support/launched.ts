@@ -82,6 +82,8 @@ export async function launchFolder(t: Pick<TestContext, "after">): Promise<Launc
       get pid() {
         return recorded().pids.server;
       },
+      // The launcher's, who has its output.
+      lastWords: () => "",
       stop: leaveToLauncher,
       kill: leaveToLauncher,
       restart: leaveToLauncher,

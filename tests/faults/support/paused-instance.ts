@@ -7,7 +7,14 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { Program } from "../../support/program.ts";
 import { startOnPrivateEngines } from "./private-engines.ts";
 import { continueTree, stopTree } from "./processes.ts";
-import { claimUntilAnswered, MECHANISMS, people, readStored, until } from "./sale.ts";
+import {
+  claimUntilAnswered,
+  MECHANISMS,
+  people,
+  readStored,
+  throughInstance,
+  until,
+} from "./sale.ts";
 import type { Sale } from "./sale.ts";
 import { sellUnderFault, withWritesHeld } from "./sale-under-fault.ts";
 import type { FaultSale } from "./sale-under-fault.ts";
@@ -62,9 +69,7 @@ async function claimThere(
   program: Program,
   stoppedMs: number,
 ): Promise<void> {
-  const { hostname, port, host } = new URL(program.url);
-  const target = { address: hostname, port: Number(port), authority: host };
-  const there = { ...sale, program, target };
+  const there = throughInstance(sale, program);
   const options = { spreadMs: stoppedMs, deadlineMs: 4 * stoppedMs };
   told.push(...(await claimUntilAnswered(there, people(PEOPLE_THERE), options)));
 }

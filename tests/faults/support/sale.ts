@@ -54,10 +54,18 @@ export async function openSale(
     body: JSON.stringify({ id: eventId, name: "A sale under faults", mechanism, limit, ...window }),
   });
   assert.equal(answer.status, 201, await answer.text());
-  const { hostname, port, host } = new URL(program.url);
-  const target = { address: hostname, port: Number(port), authority: host };
   const claimPath = `/${VERSION_OF[mechanism]}/events/${eventId}/issues`;
-  return { program, eventId, mechanism, limit, claimPath, target };
+  return { program, eventId, mechanism, limit, claimPath, target: targetOf(program) };
+}
+
+/** The same sale through another instance. */
+export function throughInstance(sale: Sale, program: Program): Sale {
+  return { ...sale, program, target: targetOf(program) };
+}
+
+function targetOf({ url }: Program): Target {
+  const { hostname, port, host } = new URL(url);
+  return { address: hostname, port: Number(port), authority: host };
 }
 
 /** So many names that no other sale uses. */

@@ -21,6 +21,7 @@ const SAMPLES_MAX = 8;
 
 export function databaseClock(readMs: () => Promise<number>, time: Time): DatabaseClock {
   let samples: { readonly offsetMs: number; readonly errorMs: number }[] = [];
+  // Until the first measurement only, before which `openPostgres` gives the clock to nobody.
   let offsetMs = time.epochMs() - time.nowMs();
   let up = false;
   let measuring: Promise<void> | null = null;
