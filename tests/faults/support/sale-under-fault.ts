@@ -163,7 +163,7 @@ async function hasBegun({ sale }: FaultSale): Promise<boolean> {
 type Recovered = Readonly<Partial<Record<Deadline, number>>>;
 
 /** How long after healing all coupons were rows (L1), and nothing was stuck (L4). */
-async function recovery(
+export async function recovery(
   { redis }: { readonly redis: PrivateEngine },
   sale: Sale,
   healedMs: number,
