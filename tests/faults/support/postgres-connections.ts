@@ -1,0 +1,40 @@
+// Every connection that PostgreSQL has, taken by sessions of the test.
+import assert from "node:assert/strict";
+import pg from "pg";
+import { until } from "./sale.ts";
+
+/**
+ * Sessions of ours, as many as there are connections, the service's ended until it has none. They
+ * are added to `holders`, whoever fails; end them to give the connections back.
+ */
+export async function takeAllConnections(url: string, holders: pg.Client[]): Promise<void> {
+  const first = await connected(url);
+  holders.push(first);
+  const others = "WHERE backend_type = 'client backend' AND application_name <> 'holder'";
+  await until(async () => {
+    // By what is not ours: a session that is about to begin has no name yet.
+    await first.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity ${others}`);
+    for (;;) {
+      try {
+        holders.push(await connected(url));
+      } catch (error) {
+        assert.equal((error as { code?: string }).code, "53300");
+        break;
+      }
+    }
+    const { rows } = await first.query(`SELECT 1 FROM pg_stat_activity ${others}`);
+    return rows.length === 0;
+  }, "the service has no session left");
+}
+
+async function connected(url: string): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: url, application_name: "holder" });
+  client.on("error", () => undefined);
+  try {
+    await client.connect();
+    return client;
+  } catch (error) {
+    await client.end().catch(() => undefined);
+    throw error;
+  }
+}
