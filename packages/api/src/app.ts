@@ -1,12 +1,14 @@
 import type { EventStore, FindMechanism, Issuers, ProgressFeed } from "@stampede/domain";
 import Fastify, { LogController } from "fastify";
 import type { FastifyBaseLogger, FastifyInstance } from "fastify";
-import { answerParserError, registerErrors } from "./errors.ts";
+import { answerError, registerErrors } from "./errors.ts";
 import type { Identity } from "./identity.ts";
 import type { Metrics } from "./metrics.ts";
 import { registerOpenApi } from "./openapi.ts";
+import { answerParserError, refuseBelowRoutes } from "./parser-errors.ts";
 import type { Admit } from "./request-budget.ts";
 import { claimRoutes } from "./routes/claims.ts";
+import { strictJson } from "./routes/form.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
 import type { EngineState } from "./routes/health.ts";
@@ -79,10 +81,13 @@ export async function buildApp(
       },
     },
     clientErrorHandler: answerParserError,
+    frameworkErrors: (error, request, reply) => void answerError(error, request, reply),
   });
   registerDate(app, dependencies.nowMs);
   registerErrors(app, dependencies.isDraining);
-  app.removeContentTypeParser("text/plain");
+  refuseBelowRoutes(app.server);
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("application/json", { parseAs: "buffer" }, strictJson(app));
   await registerOpenApi(app, dependencies.identity);
   await app.register(healthRoutes, dependencies);
   if (!dependencies.takesClaims) return app;

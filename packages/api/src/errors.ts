@@ -1,7 +1,5 @@
-// How the edge says no: one hook, one error handler, one for addresses that do not exist, and one for
-// what Node's parser refuses before there is a request.
-import type { Socket } from "node:net";
-import { STATUS_CODES } from "node:http";
+// How the edge says no: one hook, one error handler, and one for addresses that do not exist. What never
+// becomes a request is in parser-errors.ts.
 import { EngineFault } from "@stampede/domain";
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { problemOf, problemOfBug, problemOfFault, PROBLEM_JSON } from "./problems.ts";
@@ -58,9 +56,16 @@ export function registerErrors(app: FastifyInstance, isDraining: () => boolean):
     return sendProblem(reply, problemOf(refusal));
   });
 
-  app.setErrorHandler<FastifyError>((error, request, reply) =>
-    sendProblem(reply, problemOfError(error, request)),
-  );
+  app.setErrorHandler<FastifyError>((error, request, reply) => answerError(error, request, reply));
+}
+
+/** Also for addresses that the router cannot decode: its own answer repeats them. */
+export function answerError(
+  error: FastifyError,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply {
+  return sendProblem(reply, problemOfError(error, request));
 }
 
 function refuseEarly({ raw }: FastifyRequest, draining: boolean): EdgeRefusal | null {
@@ -68,8 +73,14 @@ function refuseEarly({ raw }: FastifyRequest, draining: boolean): EdgeRefusal | 
     const detail = "This process is stopping. Nothing has changed; try again.";
     return { kind: "unavailable", detail, retryAfterMs: 1_000 };
   }
-  // HTTP/0.9 has neither a status nor headers: whoever speaks it could not read a problem.
-  if (raw.httpVersionMajor < 1) return { kind: "invalid-request", detail: "Speak HTTP/1.1." };
+  // Node's parser takes a request line with HTTP/0.9 and with HTTP/2.0, too.
+  if (raw.httpVersionMajor !== 1) return { kind: "invalid-request", detail: "Speak HTTP/1.1." };
+  const coding = raw.headers["transfer-encoding"];
+  // Node undoes the chunks alone: `gzip, chunked` would be read as if it were plain. HTTP/1.0 has no
+  // codings, so a proxy that speaks it may see another end of the request than we do.
+  if (coding !== undefined && (coding.toLowerCase() !== "chunked" || raw.httpVersionMinor === 0)) {
+    return { kind: "invalid-request", detail: "The only transfer coding is chunked." };
+  }
   if (raw.httpVersionMinor > 0 && hostLines(raw.rawHeaders) !== 1) {
     return { kind: "invalid-request", detail: "Send one Host header." };
   }
@@ -116,24 +127,4 @@ function refusalOfError(error: FastifyError): EdgeRefusal | null {
     return { kind: "invalid-request", detail: "The request is not well formed." };
   }
   return error.statusCode === 415 ? { kind: "unsupported-media-type" } : null;
-}
-
-/** Node's parser found no request at all: answered on the bare socket, then closed. */
-export function answerParserError(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === "ECONNRESET" || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const { status, body } = problemOf(refusalOfParserError(error.code));
-  const text = JSON.stringify(body);
-  socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\nContent-Type: ${PROBLEM_JSON}\r\n` +
-      `Content-Length: ${Buffer.byteLength(text)}\r\nConnection: close\r\n\r\n${text}`,
-  );
-}
-
-function refusalOfParserError(code: string | undefined): EdgeRefusal {
-  if (code === "HPE_HEADER_OVERFLOW") return { kind: "headers-too-large" };
-  if (code === "ERR_HTTP_REQUEST_TIMEOUT") return { kind: "request-timeout" };
-  return { kind: "invalid-request", detail: "This is no HTTP/1.1 request." };
 }

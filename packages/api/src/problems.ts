@@ -29,6 +29,7 @@ export type EdgeRefusal =
   | { readonly kind: "headers-too-large" }
   | { readonly kind: "request-timeout" }
   | { readonly kind: "too-many-requests"; readonly retryAfterMs: number }
+  | { readonly kind: "expectation-failed" }
   | { readonly kind: "unavailable"; readonly detail: string; readonly retryAfterMs: number };
 
 export type Refusal =
@@ -89,6 +90,7 @@ const WORDINGS: Readonly<Record<Refusal["kind"], Wording>> = {
   "headers-too-large": wording(431, "Request header fields too large", "Send fewer header fields."),
   "too-many-requests": wording(429, "Too many requests", "Wait a moment. Nothing has changed."),
   "request-timeout": wording(408, "Request timeout", "The request did not arrive in time."),
+  "expectation-failed": wording(417, "Expectation failed", "Expect takes 100-continue only."),
   unavailable: wording(
     503,
     "Unavailable",

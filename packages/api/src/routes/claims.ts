@@ -52,7 +52,7 @@ function claimRoute(app: FastifyInstance, dependencies: Dependencies, mechanism:
     {
       bodyLimit: CLAIM_BODY_BYTES_MAX,
       schema: claimSchema(mechanism),
-      onRequest: refuseStrangers(dependencies),
+      onRequest: [refuseStrangers(dependencies), forgetTypeOfNothing],
     },
     // Not an async function: for each of ten thousand claims at one instant that would be 700 bytes of
     // promises, which the collector copies while people wait.
@@ -131,6 +131,13 @@ function enters(
   request.userId = person.value;
   return true;
 }
+
+/** Nothing passes whatever its type is called; the framework refuses a type that is none. */
+const forgetTypeOfNothing: onRequestHookHandler = ({ headers }, _reply, done) => {
+  const length = headers["content-length"] ?? "0";
+  if (length === "0" && headers["transfer-encoding"] === undefined) delete headers["content-type"];
+  done();
+};
 
 function sendClaimed(reply: FastifyReply, eventId: EventId, claimed: Claimed): FastifyReply {
   if (claimed.kind === "queued") {

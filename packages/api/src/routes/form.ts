@@ -1,12 +1,31 @@
 // What the schemas cannot say about a request's form. Every refusal names the field, never its content.
 import type { PageRequest, Result } from "@stampede/domain";
 import { ok, PAGE_SIZE_MAX, refuse, TIME_MS_MAX } from "@stampede/domain";
-import type { FastifyRequest } from "fastify";
+import type { FastifyBodyParser, FastifyInstance, FastifyRequest } from "fastify";
 import type { EdgeRefusal } from "../problems.ts";
 
 const PAGE_SIZE_DEFAULT = 50;
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/**
+ * Parses JSON of valid UTF-8 only: the framework's own parser takes half a character for U+FFFD and
+ * would store that. `__proto__` and `constructor.prototype` are refused as by its own.
+ */
+export function strictJson(app: FastifyInstance): FastifyBodyParser<Buffer> {
+  const parse = app.getDefaultJsonParser("error", "error");
+  return (request, body, done) => {
+    let text: string;
+    try {
+      text = utf8.decode(body);
+    } catch {
+      // Whatever the decoder says of it tells the caller nothing.
+      done(Object.assign(new Error("no UTF-8"), { statusCode: 400 }));
+      return;
+    }
+    void parse(request, text, done);
+  };
+}
 
 /** A claim's body is nothing or `{}`. Null where it is. */
 export function refuseClaimBody({ headers, body }: FastifyRequest): EdgeRefusal | null {
