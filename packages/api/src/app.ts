@@ -14,6 +14,7 @@ import { healthRoutes } from "./routes/health.ts";
 import type { EngineState } from "./routes/health.ts";
 import { pageRoutes } from "./routes/page.ts";
 import { streamRoutes } from "./routes/stream.ts";
+import type { StreamBounds } from "./routes/stream.ts";
 import { registerDate } from "./server-date.ts";
 
 /** Everything the HTTP edge needs; `main.ts` gives real engines, tests give memory. */
@@ -35,6 +36,8 @@ export type Dependencies = {
   readonly takesClaims: boolean;
   /** Epoch milliseconds by the clock that judges windows. */
   readonly nowMs: () => number;
+  /** What streams may cost; tests make it small. */
+  readonly streamBounds?: StreamBounds;
   /** Milliseconds, monotonic. */
   readonly monotonicMs: () => number;
   /** A number in [0, 1), to spread retries. */

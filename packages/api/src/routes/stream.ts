@@ -8,9 +8,15 @@ import { problemOf } from "../problems.ts";
 import { progressFrame } from "../progress.ts";
 import { problemResponse } from "../schemas.ts";
 
-const STREAMS_MAX = 20_000;
-/** A watcher that has not read this much is dropped; it finds its place again by reconnecting. */
-const UNREAD_BYTES_MAX = 64 * 1024;
+/** What the streams of one process may cost. */
+export type StreamBounds = {
+  /** One more watcher is turned away. */
+  readonly streamsMax: number;
+  /** A watcher that has not read this much is dropped; it finds its place again by reconnecting. */
+  readonly unreadBytesMax: number;
+};
+
+export const STREAM_BOUNDS: StreamBounds = { streamsMax: 20_000, unreadBytesMax: 64 * 1024 };
 const COMMENT_EVERY_MS = 15_000;
 const RETRY_MS_MIN = 1_000;
 const RETRY_MS_SPREAD = 4_000;
@@ -21,9 +27,12 @@ export async function streamRoutes(
   dependencies: Dependencies,
 ): Promise<void> {
   const watchers = new Set<ServerResponse>();
+  // Whose event is still looked up: they count too, or a crowd of one instant would pass the bound.
+  let opening = 0;
   const { feed, metrics, random } = dependencies;
+  const { streamsMax, unreadBytesMax } = dependencies.streamBounds ?? STREAM_BOUNDS;
   const timer = setInterval(() => {
-    for (const response of watchers) write(response, ": still here\n\n");
+    for (const response of watchers) write(response, ": still here\n\n", unreadBytesMax);
   }, COMMENT_EVERY_MS);
   timer.unref();
   // A shutdown ends the streams first, so that the server can close; `retry:` spreads the return.
@@ -52,7 +61,7 @@ export async function streamRoutes(
     async (request, reply) => {
       const eventId = parseEventId(request.params.id);
       if (eventId === null) return sendProblem(reply, problemOf({ kind: "no-such-event" }));
-      if (watchers.size >= STREAMS_MAX) {
+      if (watchers.size + opening >= streamsMax) {
         const detail = "Too many watch already. Ask for your status instead.";
         return sendProblem(reply, problemOf({ kind: "unavailable", detail, retryAfterMs: 10_000 }));
       }
@@ -64,9 +73,12 @@ export async function streamRoutes(
           reply.hijack();
           start(response, retryMs(random));
         }
-        write(response, progressFrame(progress));
+        write(response, progressFrame(progress), unreadBytesMax);
       };
-      const stop = await feed.watch(eventId, tell);
+      opening += 1;
+      const stop = await feed.watch(eventId, tell).finally(() => {
+        opening -= 1;
+      });
       if (stop === null) return sendProblem(reply, problemOf({ kind: "no-such-event" }));
       watchers.add(response);
       metrics.streams.inc();
@@ -92,8 +104,8 @@ function start(response: ServerResponse, retry: number): void {
   response.write(`retry: ${retry}\n\n`);
 }
 
-function write(response: ServerResponse, frame: string | Buffer): void {
-  if (response.writableLength > UNREAD_BYTES_MAX) response.destroy();
+function write(response: ServerResponse, frame: string | Buffer, unreadBytesMax: number): void {
+  if (response.writableLength > unreadBytesMax) response.destroy();
   else if (!response.writableEnded) response.write(frame);
 }
 

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { TestContext } from "node:test";
 import { codeFromRandom, parseEventId } from "@stampede/domain";
-import type { EventId, Issuers } from "@stampede/domain";
+import type { EventId, Issuers, ProgressFeed } from "@stampede/domain";
 import { memorySale } from "@stampede/domain/memory";
 import type { MemorySale } from "@stampede/domain/memory";
 import type { FastifyInstance, LightMyRequestResponse } from "fastify";
@@ -12,6 +12,7 @@ import type { Identity } from "../../src/identity.ts";
 import { makeMetrics } from "../../src/metrics.ts";
 import type { Admit } from "../../src/request-budget.ts";
 import type { Metrics } from "../../src/metrics.ts";
+import type { StreamBounds } from "../../src/routes/stream.ts";
 
 export const ADMIN_TOKEN = "a-token-for-tests-only";
 export const OPERATOR = { authorization: `Bearer ${ADMIN_TOKEN}` };
@@ -34,6 +35,8 @@ export async function openApp(
     readonly logLevel?: string;
     readonly identity?: Identity;
     readonly admit?: Admit;
+    readonly feed?: ProgressFeed;
+    readonly streamBounds?: StreamBounds;
   } = {},
 ): Promise<TestApp> {
   const clock = { nowMs: Date.parse("2026-12-01T00:00:00.000Z") };
@@ -48,7 +51,7 @@ export async function openApp(
     {
       store: sale.store,
       issuers: { ...sale.issuers, ...options.issuers },
-      feed: sale.feed,
+      feed: options.feed ?? sale.feed,
       findMechanism: sale.findMechanism,
       identity: options.identity ?? devIdentity(ADMIN_TOKEN),
       admit: options.admit ?? null,
@@ -60,6 +63,7 @@ export async function openApp(
       nowMs: () => clock.nowMs,
       monotonicMs: () => performance.now(),
       random: () => 0.5,
+      ...(options.streamBounds === undefined ? {} : { streamBounds: options.streamBounds }),
     },
     pino({ level: options.logLevel ?? "info" }, { write: (line) => lines.push(line) }),
   );
