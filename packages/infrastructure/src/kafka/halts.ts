@@ -69,7 +69,11 @@ export function queueHalts(
 }
 
 /** Keeps the first reason: what came after it is its consequence. */
-async function writeHalt(postgres: Postgres, eventId: EventId, reason: string): Promise<void> {
+export async function writeHalt(
+  postgres: Postgres,
+  eventId: EventId,
+  reason: string,
+): Promise<void> {
   await postgres.query(
     "UPDATE queues SET halted = $2 WHERE event_id = $1 AND halted IS NULL RETURNING event_id",
     [eventId, reason],

@@ -35,6 +35,7 @@ import { EngineFault } from "@stampede/domain";
 import { lockEvent } from "../postgres/coupon-issues.ts";
 import { readEvents } from "../postgres/directory-rows.ts";
 import type { EventReading } from "../postgres/directory-rows.ts";
+import type { Postgres } from "../postgres/open.ts";
 import { publishRecovery, publishRepair } from "../telemetry.ts";
 import type { Time } from "../time.ts";
 import type { Redis, RedisSession } from "./open.ts";
@@ -144,26 +145,9 @@ export class Generations {
       publishRepair("rows-written", await writePending(this.#options, event.id, [...pending]));
     }
     const next = this.#options.drawToken();
-    if (!(await this.#replace(event.id, { generation, next }))) return false;
+    const change = { generation, next };
+    if (!(await replaceGeneration(this.#options.postgres, event.id, change))) return false;
     return this.#build(session, event.id, { token: next, seen: open, generation: next });
-  }
-
-  /** True where the generation still was what we read, and now is ours. */
-  async #replace(
-    eventId: EventId,
-    change: { readonly generation: string | null; readonly next: string },
-  ): Promise<boolean> {
-    return this.#options.postgres.transaction(async (sql) => {
-      // No batch is between its lock and its commit now: what it writes, we shall read.
-      await lockEvent(sql, eventId);
-      const rows = await sql.query(
-        `INSERT INTO redis_generations AS g (event_id, generation) VALUES ($1, $2)
-             ON CONFLICT (event_id) DO UPDATE SET generation = $2 WHERE g.generation = $3
-         RETURNING g.event_id`,
-        [eventId, change.next, change.generation],
-      );
-      return rows.length === 1;
-    });
   }
 
   /** False where somebody else was quicker, or Redis lost what was built. */
@@ -194,6 +178,25 @@ export class Generations {
     }
     return reading;
   }
+}
+
+/** True where the generation still was what we read, and now is ours. */
+export async function replaceGeneration(
+  postgres: Postgres,
+  eventId: EventId,
+  change: { readonly generation: string | null; readonly next: string },
+): Promise<boolean> {
+  return postgres.transaction(async (sql) => {
+    // No batch is between its lock and its commit now: what it writes, we shall read.
+    await lockEvent(sql, eventId);
+    const rows = await sql.query(
+      `INSERT INTO redis_generations AS g (event_id, generation) VALUES ($1, $2)
+           ON CONFLICT (event_id) DO UPDATE SET generation = $2 WHERE g.generation = $3
+       RETURNING g.event_id`,
+      [eventId, change.next, change.generation],
+    );
+    return rows.length === 1;
+  });
 }
 
 function isOpen(reading: EventReading, state: EventState, session: RedisSession): boolean {

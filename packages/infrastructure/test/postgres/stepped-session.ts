@@ -6,10 +6,14 @@ import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import type pg from "pg";
 import type { Postgres, Sql } from "../../src/postgres/open.ts";
+import { postgresFault } from "../../src/postgres/faults.ts";
+import { systemTime } from "../../src/time.ts";
 import { isBlocked } from "./support.ts";
 
 /** Run with the statement before them: no other session can tell the difference. */
 const UNSTEPPED = /^SELECT \(extract|FROM queues WHERE|UPDATE queues SET next_offset/;
+/** What is read under a lock, for fewer steps: others can tell only where the lock does not hold. */
+const READ_UNDER_LOCK = /LEFT JOIN coupon_issues i ON i\.event_id = \$1 AND i\.user_id = ANY/;
 /** A statement that runs takes less, as a rule; only then PostgreSQL is asked whether it waits. */
 const RUNS_MS = 3;
 const SETTLED_MS_MAX = 10_000;
@@ -27,7 +31,7 @@ export type SteppedSession<Told> = {
 export function stepped<Told>(
   { client, pid }: { readonly client: pg.Client; readonly pid: number },
   script: (postgres: Postgres) => Promise<Told>,
-  rewrite: (text: string) => string,
+  { rewrite, coarse }: { readonly rewrite: (text: string) => string; readonly coarse: boolean },
 ): SteppedSession<Told> {
   let tokens = 0;
   let release: (() => void) | null = null;
@@ -40,17 +44,26 @@ export function stepped<Told>(
   const run: Sql["query"] = async <Row extends pg.QueryResultRow>(
     text: string,
     values: readonly unknown[] = [],
-  ) => (await client.query<Row>(rewrite(text), [...values])).rows;
+  ) => {
+    try {
+      return (await client.query<Row>(rewrite(text), [...values])).rows;
+    } catch (error) {
+      throw postgresFault(error, "not-applied");
+    }
+  };
+  const isStep = (text: string): boolean =>
+    !UNSTEPPED.test(text) && !(coarse && READ_UNDER_LOCK.test(text));
   const query: Sql["query"] = async (text, values) => {
-    if (!UNSTEPPED.test(text)) await gate();
+    if (isStep(text)) await gate();
     return run(text, values);
   };
   const postgres = {
     query,
+    time: systemTime,
     async transaction<Value>(body: (sql: Sql) => Promise<Value>): Promise<Value> {
       let begun = false;
       const inside: Sql["query"] = async (text, values) => {
-        if (!UNSTEPPED.test(text)) await gate();
+        if (isStep(text)) await gate();
         // With its first statement: a transaction that has done nothing yet has no snapshot either.
         if (!begun) await client.query("BEGIN");
         begun = true;
@@ -132,10 +145,24 @@ export function ordersOf(steps: readonly number[]): number[][] {
   );
 }
 
-/** One of those orders, each as likely as the others. */
-export function randomOrder(steps: readonly number[], random: () => number): number[] {
-  const turns = steps.flatMap((count, turn) => Array.from({ length: count }, () => turn));
-  const order: number[] = [];
-  while (turns.length > 0) order.push(...turns.splice(Math.floor(random() * turns.length), 1));
-  return order;
+/** So many of them, none twice: each seed gives others, and always the same ones. */
+export function chosenOrders<Order>(all: readonly Order[], count: number, seed: number): Order[] {
+  const random = randomFrom(seed);
+  const left = [...all];
+  const chosen: Order[] = [];
+  while (chosen.length < count && left.length > 0) {
+    chosen.push(...left.splice(Math.floor(random() * left.length), 1));
+  }
+  return chosen;
+}
+
+/** mulberry32, as for the moments of the faults. */
+function randomFrom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b_79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
 }

@@ -1,0 +1,165 @@
+// The product's transactions as scripts for sessions that go on step by step: what each may say of itself
+// after its commit is what sql-orders-scripts.test.ts judges.
+import assert from "node:assert/strict";
+import { changeEvent, createEvent } from "@stampede/domain";
+import type { CouponIssue, EventChange, EventId, Mechanism, UserId } from "@stampede/domain";
+import { drawCode, drawToken } from "../../src/codes.ts";
+import { decideBatch, takeOver } from "../../src/kafka/decide-batch.ts";
+import type { QueueEntry } from "../../src/kafka/decide-batch.ts";
+import { writeHalt } from "../../src/kafka/halts.ts";
+import { paceLimiter } from "../../src/kafka/pace.ts";
+import type { EventDirectory } from "../../src/postgres/event-directory.ts";
+import { postgresEventStore } from "../../src/postgres/event-store.ts";
+import type { Postgres } from "../../src/postgres/open.ts";
+import { rowLockIssuer } from "../../src/postgres/row-lock-issuer.ts";
+import { replaceGeneration } from "../../src/redis/generations.ts";
+import { writeBatch } from "../../src/redis/write-batch.ts";
+import { person } from "../support/sale.ts";
+
+/** What one session says of a person, or of its change, after its commit. */
+export type Told =
+  | { readonly kind: "issued" | "replayed"; readonly couponIssue: CouponIssue }
+  | { readonly kind: "sold-out" | "paused"; readonly userId: UserId }
+  | { readonly kind: "changed" | "not changed" | "created" | "exists" | "halted" }
+  | { readonly kind: "replaced" | "not replaced"; readonly generation: string };
+
+export type Script = {
+  /** Tokens that it needs at most, and at most where reads under a lock are no step (`coarse`). */
+  readonly steps: number;
+  readonly coarseSteps: number;
+  readonly persons: readonly number[];
+  readonly run: (postgres: Postgres, eventId: EventId) => Promise<readonly Told[]>;
+};
+
+export type Scenario = {
+  readonly name: string;
+  readonly mechanism: Mechanism;
+  readonly limit: number;
+  readonly scripts: readonly Script[];
+  /** True where the scripts make the event themselves. */
+  readonly isNew?: boolean;
+};
+
+const nothingNoted = { noteCommitted: () => undefined } as unknown as EventDirectory;
+
+export const claim = (who: number): Script => ({
+  steps: 4,
+  coarseSteps: 3,
+  persons: [who],
+  async run(postgres, eventId) {
+    const issuer = rowLockIssuer({ postgres, directory: nothingNoted, drawCode });
+    const answer = await issuer.claim(eventId, person(who));
+    if (answer.kind === "issued" || answer.kind === "replayed") return [answer];
+    assert.ok(answer.kind === "refused");
+    const { kind } = answer.refusal;
+    assert.ok(kind === "sold-out" || kind === "paused");
+    return [{ kind, userId: person(who) }];
+  },
+});
+
+export const batch = (...who: readonly number[]): Script => ({
+  steps: 4,
+  coarseSteps: 3,
+  persons: who,
+  async run(postgres, eventId) {
+    const writing = { postgres, directory: nothingNoted, drawCode };
+    const userIds = who.map(person);
+    const { answers } = await writeBatch(writing, eventId, userIds);
+    return answers.map((answer, n): Told => {
+      if (answer.ok) return answer.value;
+      assert.equal(answer.refusal.kind, "sold-out");
+      return { kind: "sold-out", userId: userIds[n]! };
+    });
+  },
+});
+
+export const change = (wanted: EventChange): Script => ({
+  steps: 3,
+  coarseSteps: 3,
+  persons: [],
+  async run(postgres, id) {
+    const store = postgresEventStore(postgres, {});
+    const changed = await changeEvent(store, { id, version: 1, change: wanted });
+    return [{ kind: changed.ok ? "changed" : "not changed" }];
+  },
+});
+
+/** Persons of the log by ticket; the second record of the first one is a duplicate. */
+export const log = [1, 1, 2, 3];
+const entriesOf = (eventId: EventId): QueueEntry[] =>
+  log.map((who, ticket) => {
+    // Of this event alone, and the same whoever reads the log.
+    const code = `${eventId.slice("event-".length).toUpperCase()}${ticket}`.padStart(26, "0");
+    return { ticket, claim: { eventId, userId: person(who), code } };
+  });
+
+export const decide = (options: { readonly takesOver: boolean }): Script => ({
+  steps: options.takesOver ? 5 : 4,
+  coarseSteps: options.takesOver ? 4 : 3,
+  persons: log,
+  async run(postgres, eventId) {
+    const at = options.takesOver
+      ? await takeOver(postgres, eventId)
+      : { eventId, epoch: 0, nextOffset: 0 };
+    assert.ok(at !== null);
+    const entries = entriesOf(eventId).slice(at.nextOffset);
+    if (entries.length === 0) return [];
+    const limiter = paceLimiter(performance.now());
+    const outcome = await decideBatch(postgres, at, entries, { limiter, openingAwaited: true });
+    if (outcome.kind !== "decided") return [];
+    return outcome.added.map((couponIssue) => ({ kind: "issued", couponIssue }));
+  },
+});
+
+/** v2: whoever reopens the event in Redis takes a generation of its own, if it still is as it was read. */
+export const reopen = (): Script => ({
+  steps: 3,
+  coarseSteps: 3,
+  persons: [],
+  async run(postgres, eventId) {
+    const next = drawToken();
+    const isOurs = await replaceGeneration(postgres, eventId, { generation: null, next });
+    return [{ kind: isOurs ? "replaced" : "not replaced", generation: next }];
+  },
+});
+
+/** v3: whoever finds the log untrustworthy stops the event for every decider. */
+export const halt = (): Script => ({
+  steps: 1,
+  coarseSteps: 1,
+  persons: [],
+  async run(postgres, eventId) {
+    await writeHalt(postgres, eventId, "a test");
+    return [{ kind: "halted" }];
+  },
+});
+
+/** An operator's new event of v3, with the row of a topic of its own. */
+export const create = (topic: string): Script => ({
+  steps: 4,
+  coarseSteps: 4,
+  persons: [],
+  async run(postgres, id) {
+    const store = postgresEventStore(postgres, {
+      "kafka-queue": {
+        prepare: async () => ({
+          async record(sql) {
+            const values = [id, `${topic} of ${id}`];
+            await sql.query(
+              "INSERT INTO queues (event_id, topic, topic_id) VALUES ($1, $2, $2)",
+              values,
+            );
+          },
+          open: async () => undefined,
+        }),
+      },
+    });
+    const wanted = { name: topic, mechanism: "kafka-queue", limit: 2 } as const;
+    const made = { ...wanted, id, opensAtMs: null, closesAtMs: null, pace: null };
+    const created = await createEvent(store, made);
+    return [{ kind: created.ok ? "created" : "exists" }];
+  },
+});
+
+export const raise = change({ limit: 2 });
+export const pause = change({ paused: true });
