@@ -103,7 +103,7 @@ const HALTED = "an event was halted";
 
 async function startNext(t: TestContext, old: Program, folder: string): Promise<Program> {
   const { databaseUrl } = old;
-  const next = await startProgram(t, { DATABASE_URL: databaseUrl }, folder);
+  const next = await startProgram(t, { DATABASE_URL: databaseUrl }, { folder });
   // Its own database stays empty and is dropped with it.
   return Object.defineProperty(next, "databaseUrl", { value: databaseUrl });
 }

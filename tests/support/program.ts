@@ -41,6 +41,13 @@ export type Program = {
   readonly restart: () => Promise<void>;
 };
 
+export type ProgramOptions = {
+  /** Holds the build to be started, if not this one. */
+  readonly folder?: string;
+  /** Told of everything that it prints. */
+  readonly onOutput?: (text: string) => void;
+};
+
 /**
  * Starts `packages/api/src/main.ts` on a new database and waits until it is ready, every engine that
  * it was given included. `environment` adds to what it is started with; as a function it is told the
@@ -49,8 +56,7 @@ export type Program = {
 export async function startProgram(
   t: Pick<TestContext, "after">,
   environment: Environment | ((databaseUrl: string) => Environment) = {},
-  /** Holds the build to be started, if not this one. */
-  folder = REPOSITORY,
+  { folder = REPOSITORY, onOutput = () => undefined }: ProgramOptions = {},
 ): Promise<Program> {
   const postgresUrl = testEngine("postgres");
   const name = `stampede_test_${randomBytes(6).toString("hex")}`;
@@ -66,7 +72,7 @@ export async function startProgram(
   const url = `http://127.0.0.1:${port}`;
   const start = (): Promise<Running> =>
     run(
-      { url, folder },
+      { url, folder, onOutput },
       {
         DATABASE_URL: databaseUrl,
         ...(missing("redis") === false ? { REDIS_URL: testEngine("redis") } : {}),
@@ -105,7 +111,7 @@ type Running = {
 };
 
 async function run(
-  { url, folder }: { readonly url: string; readonly folder: string },
+  { url, folder, onOutput }: Required<ProgramOptions> & { readonly url: string },
   added: Environment,
 ): Promise<Running> {
   // Nothing of the tester's own shell may reach the program: a DATABASE_URL there names real data.
@@ -118,6 +124,7 @@ async function run(
   await once(child, "spawn");
   let output = "";
   const keep = (chunk: Buffer): void => {
+    onOutput(chunk.toString());
     output = (output + chunk.toString()).slice(-OUTPUT_CHARACTERS_MAX);
   };
   child.stdout.on("data", keep);
