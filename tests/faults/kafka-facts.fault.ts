@@ -5,7 +5,14 @@ import { rmSync, statSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { startKafkaCluster } from "./support/kafka-cluster.ts";
-import { appendRaw, endOf, makeTopic, readLog, topicState } from "./support/kafka-operator.ts";
+import {
+  appendRaw,
+  endOf,
+  makeTopic,
+  readLog,
+  settingOf,
+  topicState,
+} from "./support/kafka-operator.ts";
 import { engineMissing } from "./support/sale.ts";
 
 const RECORDS = 20;
@@ -21,6 +28,9 @@ test("facts about one Kafka broker", { skip: engineMissing }, async (t) => {
     async () => {
       const at = { brokers, topic: "f8" };
       await makeTopic(at, { settings: { "min.insync.replicas": "2" } });
+      // Or the fact would be one about a broker that was asked for nothing.
+      assert.equal(await settingOf(at, "min.insync.replicas"), "2");
+      assert.equal((await topicState(at))?.inSync.length, 1);
       assert.equal(await appendRaw(at, [recordOf(0)]), 0);
       assert.equal(await appendRaw(at, [recordOf(1), recordOf(2)]), 1);
       assert.deepEqual(
@@ -39,6 +49,7 @@ test("facts about one Kafka broker", { skip: engineMissing }, async (t) => {
         await makeTopic(at);
         for (let n = 0; n < RECORDS; n += 1) await appendRaw(at, [recordOf(n)]);
         const before = await topicState(at);
+        assert.ok(before !== null);
         assert.equal(await endOf(at), RECORDS);
         await broker.kill();
         const folder = join(broker.logFolder, `${at.topic}-0`);
@@ -46,7 +57,7 @@ test("facts about one Kafka broker", { skip: engineMissing }, async (t) => {
         if (loss === "all") rmSync(folder, { recursive: true });
         else truncateSync(segment, Math.floor(statSync(segment).size / 2));
         await broker.restart();
-        assert.equal((await topicState(at))?.topicId, before?.topicId);
+        assert.equal((await topicState(at))?.topicId, before.topicId);
         const end = await endOf(at);
         assert.equal(end, loss === "all" ? 0 : RECORDS / 2);
         assert.equal(await appendRaw(at, [recordOf(RECORDS)]), end, "an offset is given again");

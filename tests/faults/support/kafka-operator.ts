@@ -131,6 +131,26 @@ export async function changeSetting(
   });
 }
 
+/** What the broker itself says that a setting of the topic is. */
+export async function settingOf({ brokers, topic }: TopicAt, name: string): Promise<string | null> {
+  const body = wireWriter()
+    .array([topic], (writer) => {
+      writer.int8(2).string(topic);
+      writer.array([name], (inner) => inner.string(name));
+    })
+    .int8(0)
+    .done();
+  const answer = await ask(await anyOf(brokers), { api: 32, version: 1, body });
+  answer.int32();
+  // One resource with one setting: whatever follows its value is of no interest.
+  answer.int32();
+  noError(answer.int16(), `asking for ${name} of ${topic}`);
+  answer.string();
+  answer.int8();
+  answer.string();
+  return answer.int32() === 0 || answer.string() !== name ? null : answer.string();
+}
+
 /** Deletes the records below `offset`. */
 export async function deleteRecords(at: TopicAt, offset: number): Promise<void> {
   const body = wireWriter()
