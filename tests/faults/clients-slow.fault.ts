@@ -1,4 +1,4 @@
-// N6: 500 clients send a byte of a request's head every five seconds, for as long as they are let. The
+// N6: 2,000 clients send a byte of a request's head every five seconds, for as long as they are let. The
 // service closes them in time, and those who claim meanwhile hardly notice.
 //
 // Red when a head may take for ever (`headersTimeout` in app.ts), or is looked at too rarely
@@ -17,7 +17,7 @@ import { faultRow } from "./support/row.ts";
 import { claimAtOnce, engineMissing, MECHANISMS, openSale, people } from "./support/sale.ts";
 import type { Sale } from "./support/sale.ts";
 
-const SLOW_CLIENTS = 500;
+const SLOW_CLIENTS = 2_000;
 const BYTE_EVERY_MS = 5_000;
 const CLOSED_MS_MAX = 45_000;
 const CONNECT_MS_MAX = 5_000;
