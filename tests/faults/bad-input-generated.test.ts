@@ -3,13 +3,13 @@
 // problem or repeats what was sent, a process that ended, a state that changed: each fails with its
 // seed and, shrunk, the requests that did it.
 //
-//   BAD_INPUTS=2000000 npm test -- tests/faults/bad-input-generated.test.ts
+//   STAMPEDE_TEST_MINUTES=180 BAD_INPUTS=2000000 npm test -- tests/faults/bad-input-generated.test.ts
 //   BAD_INPUTS_SEED=7 ...                                 the same requests again
 //
-// Red when any form is not checked before an engine sees it, such as the name's pattern in schemas.ts
-// (PostgreSQL refuses NUL: 500) or `isWellFormed` in routes/events.ts; when a route answers what it
-// was sent (`frameworkErrors` in app.ts); when a claim's body is not looked at (`refuseClaimBody`: the
-// state changes); when the parser's errors are left to Node (`clientErrorHandler`: no problem).
+// Red when a route answers what it was sent (`frameworkErrors` in app.ts), when a claim's body is not
+// looked at (`refuseClaimBody`: the state changes), when the parser's errors are left to Node
+// (`clientErrorHandler`: no problem), or when a cursor beyond the column reaches PostgreSQL
+// (`Math.min(after, SEQ_MAX)` in postgres/event-store.ts: 500).
 import assert from "node:assert/strict";
 import { randomInt } from "node:crypto";
 import { test } from "node:test";

@@ -1,8 +1,8 @@
 // Nearly right requests from the service's own OpenAPI description, none of which may change anything.
 //
-// Each is refused by at least one thing on purpose: an id in use, a stale tag, a body
-// that the schema forbids, a person who is none, another event's path, an event that is sold out. So
-// the mistake that is made beside it may be anything, and the state must still be the same.
+// Each is refused by at least one thing on purpose: an id in use, a stale tag, a claim's body that is
+// none, an event that is sold out. So the mistake that is made beside it may be anything, or none at
+// all, and the state must still be the same.
 import fc from "fast-check";
 import { anything, edgeText } from "./edge-values.ts";
 
@@ -45,6 +45,7 @@ export type MadeRequest = {
 /** No event is ever changed so often. */
 export const STALE = '"777777"';
 export const VERSIONS = ["v1", "v2", "v3"] as const;
+
 /** Requests by the description: every route, parameter and body of it. */
 export function fromDescription(document: OpenApi, sales: Sales): fc.Arbitrary<MadeRequest> {
   const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
@@ -93,7 +94,6 @@ function requestTo(route: Route, sales: Sales): fc.Arbitrary<MadeRequest> {
         ...made.credential,
         ...content.headers,
         ...(made.header === null ? [] : [made.header]),
-        // A claim's body is all that refuses it, and another method has none to be refused.
         ...(content.body === null ? [] : [`Content-Length: ${content.body.length}`]),
       ];
       return { text: `${head.join("\r\n")}\r\n\r\n${content.body ?? ""}`, framed: true };
