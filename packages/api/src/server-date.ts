@@ -15,8 +15,8 @@ export function registerDate(app: FastifyInstance, nowMs: () => number): void {
       second = now;
       text = new Date(now * SECOND_MS).toUTCString();
     }
-    // On the response itself: a stream writes its head past the framework.
-    reply.raw.setHeader("date", text);
+    // Not on the response itself, where one header makes Node write all of them one by one.
+    reply.header("date", text);
     done();
   });
 }

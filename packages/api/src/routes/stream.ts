@@ -71,7 +71,7 @@ export async function streamRoutes(
         if (!started) {
           started = true;
           reply.hijack();
-          start(response, retryMs(random));
+          start(response, String(reply.getHeader("date")), retryMs(random));
         }
         write(response, progressFrame(progress), unreadBytesMax);
       };
@@ -94,8 +94,10 @@ export async function streamRoutes(
   );
 }
 
-function start(response: ServerResponse, retry: number): void {
+/** Past the framework, so with the date that it would have written. */
+function start(response: ServerResponse, date: string, retry: number): void {
   response.writeHead(200, {
+    date,
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-store",
     // Proxies that buffer would hold the frames back.
