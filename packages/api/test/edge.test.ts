@@ -4,8 +4,11 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { describe, test } from "node:test";
 import type { TestContext } from "node:test";
+import { ok } from "@stampede/domain";
 import { claim, makeEvent, openApp } from "./support/app.ts";
 import type { TestApp } from "./support/app.ts";
+
+const CHANGES_UNREAD = 100_000;
 
 describe("addresses and methods", () => {
   test("answers 404 where there is nothing", async (t) => {
@@ -120,6 +123,30 @@ describe("the stream", () => {
       ids,
       [...new Set(ids)].sort((a, b) => a - b),
     );
+  });
+
+  // N8, B47. Red when what a watcher has not read is kept without bound (`write` in stream.ts).
+  test("drops a watcher who never reads", async (t) => {
+    const opened = await openApp(t);
+    const { app, sale } = opened;
+    const id = await makeEvent(opened);
+    const port = await listen(opened);
+    const socket = connect(port, "127.0.0.1");
+    t.after(() => socket.destroy());
+    const isWatched = async (): Promise<boolean> =>
+      /^stampede_streams 1$/m.test((await app.inject({ url: "/metrics" })).body);
+    socket.write(`GET /events/${id}/stream HTTP/1.1\r\nHost: a\r\n\r\n`);
+    await once(socket, "data", { signal: AbortSignal.timeout(5_000) });
+    socket.pause();
+    assert.ok(await isWatched());
+    // Each change is a frame of about 150 bytes: in all more than the kernel keeps between the two.
+    for (let version = 1; version < CHANGES_UNREAD; version += 1) {
+      await sale.store.change(id, version, (event) => ok({ ...event, version: version + 1 }));
+      if (version % 1_000 > 0) continue;
+      await new Promise(setImmediate);
+      if (!(await isWatched())) return;
+    }
+    assert.fail("a watcher who reads nothing is kept");
   });
 
   test("ends with a time to come back when the server closes", async (t) => {

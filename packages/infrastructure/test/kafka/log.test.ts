@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { describe, test } from "node:test";
 import type { TestContext } from "node:test";
+import { Admin, produceV9 } from "@platformatic/kafka";
+import type { Writer } from "@platformatic/kafka";
 import { EngineFault } from "@stampede/domain";
 import type { EventId } from "@stampede/domain";
 import { parseEventId } from "@stampede/domain";
@@ -19,8 +21,8 @@ import type { Log } from "../../src/kafka/topics.ts";
 import { missing, testEngine } from "../support/engines.ts";
 import { person } from "../support/sale.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
-import { readLog } from "./support.ts";
 import { systemTime } from "../../src/time.ts";
+import { readLog, until } from "./support.ts";
 
 const spring = parseEventId("spring") as EventId;
 
@@ -54,6 +56,63 @@ describe("the log of an event", { skip: missing("kafka") }, () => {
       tickets,
       Array.from({ length: 12_000 }, (_, n) => n),
     );
+  });
+
+  // S11, B28. Red when a claim is answered with the place that its record will have (`sendOne`).
+  test("answers nobody before it has acknowledged the record", async (t) => {
+    const { kafka, log } = await openLog(t);
+    const writer = kafka.openWriter(log.topic, () => undefined);
+    const acknowledged = Promise.withResolvers<void>();
+    const arrived = Promise.withResolvers<void>();
+    const line = claimLine({
+      eventId: spring,
+      // The real writer; its acknowledgement is kept back.
+      writer: {
+        ...writer,
+        async append(batch) {
+          const baseOffset = await writer.append(batch);
+          arrived.resolve();
+          await acknowledged.promise;
+          return baseOffset;
+        },
+      },
+      time: systemTime,
+      drawCode,
+      watchBatch: () => () => null,
+    });
+    const answered: number[] = [];
+    const claims = [1, 2].map(async (n) => answered.push(await line.append(person(n))));
+    await arrived.promise;
+    await new Promise(setImmediate);
+    assert.deepEqual(answered, [], "answered before the acknowledgement");
+    acknowledged.resolve();
+    await Promise.all(claims);
+    assert.deepEqual(answered, [0, 1]);
+  });
+
+  // S11, B28. Red when the leader alone may acknowledge (`ACKS_ALL` in produce-wire.ts): one broker shows no difference,
+  // so the request itself is looked at.
+  test("is asked for the acknowledgement of all in-sync replicas", async (t) => {
+    const { kafka, log } = await openLog(t);
+    const { cluster } = await openProxiedCluster(t);
+    const acks: number[] = [];
+    const watched: Cluster = {
+      ...cluster,
+      async connect(pool, broker) {
+        const connection = await cluster.connect(pool, broker);
+        const send = connection.send.bind(connection);
+        connection.send = (key, version, payload, ...rest) => {
+          // After the transactional id, one byte while there is none.
+          if (key === produceV9.api.key) acks.push((payload() as Writer).buffer.readInt16BE(1));
+          return send(key, version, payload, ...rest);
+        };
+        return connection;
+      },
+    };
+    const options = { topic: log.topic, check: () => undefined };
+    await logWriter(watched, { ...options, pool: cluster.openPool(4_000) }).append(batchOf(1));
+    assert.deepEqual(acks, [-1]);
+    assert.equal((await readLog(kafka, log)).length, 1);
   });
 
   // K4. Red when an attempt that is repeated gets a new producer id or a new sequence.
@@ -187,6 +246,13 @@ describe("the log of an event", { skip: missing("kafka") }, () => {
     assert.equal(await look({ mark: 1 }), null);
     assert.match((await look({ mark: 2 })) ?? "", /lost records: it ends at 1, but 2 are decided/);
     assert.match((await look({ topicId: "other" })) ?? "", /was replaced/);
+    // K17, B41. Red when the number of partitions is not looked at (`brokenTopic`).
+    const admin = new Admin({ clientId: "operator", bootstrapBrokers: [testEngine("kafka")] });
+    t.after(async () => admin.close());
+    const second = { name: log.topic, count: 2, assignments: [{ brokerIds: [1] }] };
+    await admin.createPartitions({ topics: [second] });
+    await until("the second partition is seen", async () => (await look({})) !== null, 2_000);
+    assert.match((await look({})) ?? "", /has 2 partitions/);
   });
 });
 

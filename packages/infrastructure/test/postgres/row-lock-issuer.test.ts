@@ -11,6 +11,7 @@ import type { OpenEvent } from "@stampede/domain/contracts";
 import { createTestDatabase, openSecondInstance } from "../support/database.ts";
 import { missing, testEngine } from "../support/engines.ts";
 import { hearFacts } from "../support/facts.ts";
+import { holdCommits } from "../support/held-commits.ts";
 import { createTestEvent, person } from "../support/sale.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
 import type { TcpProxy } from "../support/tcp-proxy.ts";
@@ -133,6 +134,27 @@ describe("v1", { skip: missing("postgres") }, () => {
     assert.equal(couponIssue?.userId, person(1));
     assert.deepEqual(await issuer.claim(eventId, person(1)), { kind: "replayed", couponIssue });
     assert.deepEqual((await readStored(observer, eventId)).seqs, [1]);
+    // The code of an attempt that nobody knows the end of is gone: somebody may be reading it.
+    assert.equal((await issuer.claim(eventId, person(2))).kind, "issued");
+  });
+
+  // S3, B8. Red when a transaction's value is answered before COMMIT is (`runTransaction`).
+  test("tells nobody issued before the COMMIT that may fail", async (t) => {
+    const { issuer, eventId, other, observer } = await open(t, { limit: 5 });
+    const held = await holdCommits(other);
+    let answered = false;
+    const claim = faultOf(issuer.claim(eventId, person(1))).finally(() => {
+      answered = true;
+    });
+    // Awaited further down; where it fails before that, the failure is this test's all the same.
+    claim.catch(() => undefined);
+    await held.reached();
+    assert.equal(answered, false, "answered before the commit");
+    await held.refuse();
+    assert.equal((await claim).outcome, "not-applied");
+    assert.deepEqual((await readStored(observer, eventId)).seqs, []);
+    await held.release();
+    assert.equal((await issuer.claim(eventId, person(1))).kind, "issued");
   });
 
   // Red when whatever breaks off before COMMIT is told as "unknown": the person would be sent to look.

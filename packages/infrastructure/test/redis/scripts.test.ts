@@ -58,12 +58,30 @@ describe("the scripts of v2", { skip: missing("redis") }, () => {
   test("refuse a limit that is none before anything is written", async (t) => {
     const session = await openSession(t);
     const eventId = await openEvent(session);
-    const keys = keysOf(eventId);
+    const { state, persons, count } = keysOf(eventId);
     for (const limit of ["0", "-1", "1.5", "many", ""]) {
       const args = [openedBy("first", session.runId), limit, person(1)];
-      await assert.rejects(session.run(claimScript, [keys.state, keys.persons], args));
+      await assert.rejects(session.run(claimScript, [state, persons, count], args));
     }
     assert.equal((await readState(session, eventId)).held, 0);
+    assert.equal(await session.send("GET", count), "0", "no number is burnt");
+  });
+
+  // B9. Red when counting and reserving are two commands: others count between them.
+  test("give each number once to persons who ask over two connections at once", async (t) => {
+    const sessions = [await openSession(t), await openSession(t)];
+    const eventId = await openEvent(sessions[0]!);
+    const opened = openedBy("first", sessions[0]!.runId);
+    const all = await Promise.all(
+      Array.from({ length: 20 }, async (_, n) =>
+        answersOf(sessions[n % 2]!, { eventId, opened, limit: 10, userIds: [person(n)] }),
+      ),
+    );
+    const numbers = all.flat().filter((answer) => answer !== "wait");
+    assert.deepEqual(
+      numbers.sort((one, other) => Number(one) - Number(other)),
+      Array.from({ length: 10 }, (_, n) => n + 1),
+    );
   });
 
   test("would keep the first write of a script that fails at its second command (F6)", async (t) => {
