@@ -1,7 +1,9 @@
 // A1-A6, K10, K11: SIGKILL of the server in the middle of a rush, for each mechanism.
 //
-// The kills in mid-answer: red when anybody is told "issued" before the commit (`transaction` in
-// postgres/open.ts). The kill between decision and rows: red when the reconciler never starts
+// The kills in mid-answer: whatever was told must be true of the rows afterwards, with people between
+// every two steps. They do not find an answer before the COMMIT: the kill would have to hit the
+// millisecond between the two (a mutant stayed green). Tests that hold the COMMIT find it: planted bug
+// B8. The kill between decision and rows: red when the reconciler never starts
 // (`new infrastructure.Reconciler` in main.ts: what was reserved and not written leaks), or when the
 // decider starts from anywhere but the mark in PostgreSQL (`takeOver` in kafka/decide-batch.ts).
 import assert from "node:assert/strict";

@@ -61,6 +61,19 @@ describe("the transaction of a decider", { skip: missing("postgres") }, () => {
     assert.deepEqual(await rejectedOf(observer, eventId), [1]);
   });
 
+  // S15, S24, B21, B22. Red when the transaction compares neither epoch nor mark (`isOurs`, `moveMark`).
+  test("commits nothing of a decider that was paused while another took over", async (t) => {
+    const { postgres, observer, eventId } = await openQueue(t, 2);
+    const paused = await takeOver(postgres, eventId);
+    const other = await takeOver(postgres, eventId);
+    assert.ok(paused !== null && other !== null);
+    const entries = [0, 1, 2].map((ticket) => claimEntry(eventId, ticket, ticket));
+    assert.equal((await decide(postgres, other, entries)).kind, "decided");
+    assert.deepEqual(await decide(postgres, paused, entries.slice(0, 1)), { kind: "stale" });
+    assert.equal((await queueRow(postgres, eventId)).nextOffset, 3, "the mark goes back");
+    assert.equal((await ticketsOf(observer, eventId)).length, 2);
+  });
+
   // S10, B24. Red when a decider goes on from what it remembers (`takeOver`).
   test("begins at the mark that is committed, whoever moved it meanwhile", async (t) => {
     const { postgres, eventId } = await openQueue(t, 5);

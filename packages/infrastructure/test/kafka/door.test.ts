@@ -43,14 +43,15 @@ describe("the door of v3", { skip: missing("postgres", "kafka") }, () => {
     const feed = directoryProgressFeed(directory, postgres);
     const stop = await feed.watch(eventId, (frame) => frames.push(frame));
     t.after(() => stop?.());
+    const others = await issuer.status(eventId, person(2), null);
+    await held.refuse();
+    await decider.close();
     assert.deepEqual(
       frames.map(({ issued, state }) => [issued, state]),
       [[0, "open"]],
       "a frame before its commit",
     );
-    assert.equal((await issuer.status(eventId, person(2), null)).kind, "none");
-    await held.refuse();
-    await decider.close();
+    assert.equal(others.kind, "none");
     assert.deepEqual(await issuesOf(sale.store, eventId), []);
     assert.equal((await queueRow(postgres, eventId)).nextOffset, 0);
     await held.release();

@@ -71,16 +71,17 @@ describe("the scripts of v2", { skip: missing("redis") }, () => {
   test("give each number once to persons who ask over two connections at once", async (t) => {
     const sessions = [await openSession(t), await openSession(t)];
     const eventId = await openEvent(sessions[0]!);
+    // Fewer than either connection asks for: whichever is quicker, its own claims are under way at once.
     const opened = openedBy("first", sessions[0]!.runId);
     const all = await Promise.all(
       Array.from({ length: 20 }, async (_, n) =>
-        answersOf(sessions[n % 2]!, { eventId, opened, limit: 10, userIds: [person(n)] }),
+        answersOf(sessions[n % 2]!, { eventId, opened, limit: 5, userIds: [person(n)] }),
       ),
     );
     const numbers = all.flat().filter((answer) => answer !== "wait");
     assert.deepEqual(
       numbers.sort((one, other) => Number(one) - Number(other)),
-      Array.from({ length: 10 }, (_, n) => n + 1),
+      Array.from({ length: 5 }, (_, n) => n + 1),
     );
   });
 
