@@ -9,7 +9,6 @@ import { randomInt } from "node:crypto";
 import { globSync } from "node:fs";
 import type { EngineName } from "@stampede/infrastructure/embedded";
 import { marks } from "./faults/marks.ts";
-import { notRun } from "./faults/not-run.ts";
 import { withReports } from "./faults/run-rows.ts";
 import { CLAIMS_MIN, failuresOf, tableOf, totalsOf, totalsText } from "./faults/summary.ts";
 import type { RowReport } from "./faults/support/row.ts";
@@ -87,7 +86,7 @@ function judgeRows(reports: readonly RowReport[]): readonly string[] {
   console.log(`\nUnder faults:\n${tableOf(reports)}\n\n${totalsText(totalsOf(reports))}`);
   const failures = failuresOf(reports, {
     wanted: [],
-    notRun,
+    notRun: {},
     marks: Object.values(marks),
     claimsMin: CLAIMS_MIN,
     // What a failed test comes to is told by the runner.
