@@ -52,7 +52,8 @@ describe("a decider beside the door", { skip: engineMissing }, () => {
       fault: `SIGKILL of the deciding process after a commit, ${KILLS} times while people queue`,
       expects: ["a killed decider had committed"],
     });
-    const sale = await openAudited(t);
+    // One coupon for each: once it is sold out nobody queues any more, and there is nothing to decide.
+    const sale = await openAudited(t, PEOPLE);
     const stream = watchStream(t, sale);
     const bystanders = await openBystanders(sale.program, SPREAD_MS);
     const claims = claimAll(sale, people(PEOPLE), SPREAD_MS);
@@ -81,7 +82,7 @@ describe("a decider beside the door", { skip: engineMissing }, () => {
       fault: "SIGSTOP of decider A with a batch in its hands, B takes over, SIGCONT of A; twice",
       expects: [marks.staleDecider],
     });
-    const sale = await openAudited(t);
+    const sale = await openAudited(t, LIMIT);
     const bystanders = await openBystanders(sale.program, SPREAD_MS);
     const a = await startDecider(t, sale.program);
     const told = await claimAll(sale, people(20));
@@ -148,9 +149,9 @@ async function sleepBetween(
   return told;
 }
 
-async function openAudited(t: TestContext): Promise<Sale> {
+async function openAudited(t: TestContext, limit: number): Promise<Sale> {
   const program = await startProgram(t, { ROLE: "api" });
-  const sale = await openSale(program, { mechanism: "kafka-queue", limit: LIMIT });
+  const sale = await openSale(program, { mechanism: "kafka-queue", limit });
   await startAudit(sale);
   return sale;
 }
