@@ -6,6 +6,7 @@
 import { EngineFault } from "@stampede/domain";
 import type { Time } from "../time.ts";
 import type { Session } from "./driver.ts";
+import { postgresFault } from "./faults.ts";
 import type { Postgres } from "./open.ts";
 
 const SPEAK_EVERY_MS = 1_000;
@@ -93,8 +94,13 @@ export function leadership(
 }
 
 async function tryLock(session: Session, duty: string): Promise<boolean> {
-  const result = await session.query<{ locked: boolean }>({ text: TRY_LOCK, values: [duty] });
-  return result.rows[0]?.locked === true;
+  try {
+    const { rows } = await session.query<{ locked: boolean }>({ text: TRY_LOCK, values: [duty] });
+    return rows[0]?.locked === true;
+  } catch (error) {
+    // A session that was lost is a fault like any other, and no surprise: the next term has another.
+    throw postgresFault(error, "not-applied");
+  }
 }
 
 async function keepSpeaking(session: Session, time: Time, ended: AbortController): Promise<void> {
