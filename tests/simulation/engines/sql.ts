@@ -1,0 +1,257 @@
+// The SQL texts that the service sends, as a simulated PostgreSQL understands them. Each is known by
+// its form; a text that nobody has taught it is refused loudly, so that a changed query cannot be
+// simulated by an old meaning. That the meanings are right is conformance.test.ts's to show.
+import { list, queueRow } from "./sql-step.ts";
+import type { SqlRow, Step, Values } from "./sql-step.ts";
+import {
+  addEvent,
+  addGeneration,
+  addQueue,
+  addRejected,
+  changeEvent,
+  halt,
+  moveMark,
+  replaceGeneration,
+  takeOver,
+  writeIssues,
+} from "./sql-writes.ts";
+import type { EventRecord, IssueRecord, Tables } from "./tables.ts";
+
+type Meaning = (values: Values, text: string, tables: Tables) => Step;
+
+const CLOCK = String.raw`\(extract\(epoch FROM clock_timestamp\(\)\) \* 1000\)::float8 AS`;
+
+const meanings: readonly (readonly [RegExp, Meaning])[] = [
+  [
+    new RegExp(`^SELECT ${CLOCK} (ms|now_ms)$`),
+    () => read(({ clockMs }) => [{ ms: clockMs(), now_ms: clockMs() }]),
+  ],
+  [/^SELECT name, setting FROM pg_settings/, () => read(() => [])],
+  [/^SELECT 1$/, () => read(() => [])],
+  [/ FROM events e WHERE e\.id = \$1( FOR UPDATE)?$/, findEvent],
+  [
+    /^SELECT i\.event_id.* FROM \(SELECT 1\) one LEFT JOIN coupon_issues i ON i\.event_id = \$1 AND i\.user_id = ANY \(\$2\)$/,
+    readUnderLock,
+  ],
+  [/^WITH added AS \( INSERT INTO coupon_issues .* RETURNING issued$/, writeIssues],
+  [/ FROM events e LEFT JOIN queues q ON .* WHERE e\.id = ANY \(\$1\)$/, readEvents],
+  [
+    /^SELECT i\.\w+.* FROM coupon_issues i WHERE i\.event_id = \$1 AND i\.seq > \$2 ORDER BY i\.seq( LIMIT \$3)?$/,
+    issuesAfter,
+  ],
+  [
+    /^SELECT i\.\w+.* FROM coupon_issues i WHERE i\.event_id = \$1 AND i\.user_id = ANY \(\$2\)$/,
+    issuesOfPersons,
+  ],
+  [/^SELECT e\.id FROM events e WHERE e\.mechanism = 'redis-counter'/, unfinished],
+  [
+    /^INSERT INTO redis_generations AS g .* ON CONFLICT .* WHERE g\.generation = \$3 RETURNING g\.event_id$/,
+    replaceGeneration,
+  ],
+  [/^INSERT INTO redis_generations \(event_id, generation\) VALUES \(\$1, \$2\)$/, addGeneration],
+  [/^INSERT INTO queues \(event_id, topic, topic_id\) VALUES \(\$1, \$2, \$3\)$/, addQueue],
+  [
+    /^INSERT INTO events \(id, name, mechanism, limit_quantity, pace, opens_at, closes_at\)/,
+    addEvent,
+  ],
+  [/^UPDATE events SET name = \$3, .* WHERE id = \$1 AND version = \$2 RETURNING id$/, changeEvent],
+  [
+    /^UPDATE queues SET epoch = epoch \+ 1 WHERE event_id = \$1 AND halted IS NULL RETURNING/,
+    takeOver,
+  ],
+  [/^SELECT epoch::float8 AS epoch, .* FROM queues WHERE event_id = \$1( FOR UPDATE)?$/, readQueue],
+  [/^INSERT INTO rejected_records \(event_id, ticket, reason\) SELECT/, addRejected],
+  [
+    /^UPDATE queues SET next_offset = \$4, last_winning_ticket = coalesce\(\$5, last_winning_ticket\) WHERE event_id = \$1/,
+    moveMark,
+  ],
+  [
+    /^UPDATE queues SET halted = \$2 WHERE event_id = \$1 AND halted IS NULL RETURNING event_id$/,
+    halt,
+  ],
+  [
+    /^SELECT event_id FROM queues WHERE halted IS NOT NULL$/,
+    () => read(({ tables }) => queues(tables).filter((row) => row["halted"] !== null)),
+  ],
+  [
+    /^SELECT e\.id FROM events e JOIN queues q ON .* WHERE q\.halted IS NULL AND e\.issued < e\.limit_quantity/,
+    survey,
+  ],
+  [
+    /^SELECT event_id, topic, topic_id, next_offset::float8 AS mark FROM queues WHERE event_id > \$1 AND halted IS NULL ORDER BY event_id LIMIT \$2$/,
+    ([after, limit]) =>
+      read(({ tables }) =>
+        queues(tables)
+          .filter((row) => row["halted"] === null && String(row["event_id"]) > String(after))
+          .slice(0, Number(limit)),
+      ),
+  ],
+  [
+    /^SELECT event_id, topic, topic_id, next_offset::float8 AS mark FROM queues WHERE event_id = ANY \(\$1\) AND halted IS NULL$/,
+    ([ids]) =>
+      read(({ tables }) =>
+        queues(tables).filter(
+          (row) => row["halted"] === null && list(ids).includes(String(row["event_id"])),
+        ),
+      ),
+  ],
+];
+
+const known = new Map<string, { readonly text: string; readonly meaning: Meaning }>();
+
+/** What the text means for these values. Throws where nobody has taught it. */
+export function stepOf(text: string, values: Values, tables: Tables): Step {
+  let entry = known.get(text);
+  if (entry === undefined) {
+    const plain = text.replaceAll(/\s+/g, " ").trim();
+    const found = meanings.find(([form]) => form.test(plain));
+    if (found === undefined) throw new Error(`the simulated PostgreSQL does not know: ${plain}`);
+    entry = { text: plain, meaning: found[1] };
+    known.set(text, entry);
+  }
+  return entry.meaning(values, entry.text, tables);
+}
+
+function read(run: Step["run"]): Step {
+  return { locks: [], run };
+}
+
+function eventRow(event: EventRecord): SqlRow {
+  return {
+    id: event.id,
+    name: event.name,
+    mechanism: event.mechanism,
+    limit_quantity: event.limit,
+    issued: event.issued,
+    version: event.version,
+    paused: event.paused,
+    pace: event.pace,
+    opens_at_ms: event.opensAtMs,
+    closes_at_ms: event.closesAtMs,
+  };
+}
+
+function issueRow(issue: IssueRecord): SqlRow {
+  return {
+    event_id: issue.eventId,
+    seq: issue.seq,
+    user_id: issue.userId,
+    code: issue.code,
+    ticket: issue.ticket,
+    issued_at_ms: issue.issuedAtMs,
+  };
+}
+
+function findEvent([id]: Values, text: string): Step {
+  const locks = text.endsWith("FOR UPDATE") ? [`event ${String(id)}`] : [];
+  return {
+    locks,
+    run({ tables, clockMs }) {
+      const event = tables.events.get(String(id));
+      return event === undefined ? [] : [{ ...eventRow(event), now_ms: clockMs() }];
+    },
+  };
+}
+
+function readUnderLock([id, persons]: Values): Step {
+  return read(({ tables, clockMs }) => {
+    const now_ms = clockMs();
+    const rows = list(persons).flatMap((person) => {
+      const mine = tables.mine(String(id), person);
+      return mine === undefined ? [] : [{ ...issueRow(mine), now_ms }];
+    });
+    return rows.length === 0 ? [{ seq: null, now_ms }] : rows;
+  });
+}
+
+function readEvents([ids]: Values): Step {
+  return read(({ tables }) =>
+    list(ids).flatMap((id) => {
+      const event = tables.events.get(id);
+      if (event === undefined) return [];
+      return [
+        {
+          ...eventRow(event),
+          ...queueRow(tables.queues.get(id)),
+          generation: tables.generations.get(id) ?? null,
+        },
+      ];
+    }),
+  );
+}
+
+function queues(tables: Tables): SqlRow[] {
+  return [...tables.queues]
+    .map(([event_id, queue]): SqlRow => ({ event_id, ...queueRow(queue) }))
+    .sort((a, b) => (String(a["event_id"]) < String(b["event_id"]) ? -1 : 1));
+}
+
+function issuesAfter([id, seq, limit]: Values): Step {
+  return read(({ tables }) =>
+    tables
+      .issuesOf(String(id))
+      .filter((issue) => issue.seq > Number(seq))
+      .slice(0, limit === undefined ? undefined : Number(limit))
+      .map(issueRow),
+  );
+}
+
+function issuesOfPersons([id, persons]: Values): Step {
+  return read(({ tables }) =>
+    list(persons).flatMap((person) => {
+      const mine = tables.mine(String(id), person);
+      return mine === undefined ? [] : [issueRow(mine)];
+    }),
+  );
+}
+
+const MINUTE_MS = 60_000;
+
+function unfinished([full, followed]: Values): Step {
+  return read(({ tables, clockMs }) =>
+    [...tables.events.values()]
+      .filter((event) => {
+        if (event.mechanism !== "redis-counter") return false;
+        if (list(followed).includes(event.id)) return true;
+        if (event.issued < event.limit) {
+          const { closesAtMs } = event;
+          return full === true || closesAtMs === null || closesAtMs > clockMs() - MINUTE_MS;
+        }
+        const last = tables.issues.get(event.id)?.get(event.limit);
+        return full === true && (last?.issuedAtMs ?? 0) > clockMs() - 10 * MINUTE_MS;
+      })
+      .sort((a, b) => b.createdSeq - a.createdSeq)
+      .map(({ id }) => ({ id })),
+  );
+}
+
+function readQueue([id]: Values, text: string): Step {
+  return {
+    locks: text.endsWith("FOR UPDATE") ? [`queue ${String(id)}`] : [],
+    run({ tables }) {
+      const queue = tables.queues.get(String(id));
+      return queue === undefined ? [] : [queueRow(queue)];
+    },
+  };
+}
+
+function survey([aroundSeconds, limit]: Values): Step {
+  const aroundMs = Number(aroundSeconds) * 1_000;
+  return read(({ tables, clockMs }) =>
+    [...tables.events.values()]
+      .filter((event) => {
+        const queue = tables.queues.get(event.id);
+        const { closesAtMs } = event;
+        return (
+          queue !== undefined &&
+          queue.halted === null &&
+          event.issued < event.limit &&
+          event.opensAtMs < clockMs() + aroundMs &&
+          (closesAtMs === null || closesAtMs > clockMs() - aroundMs)
+        );
+      })
+      .sort((a, b) => b.opensAtMs - a.opensAtMs)
+      .slice(0, Number(limit))
+      .map(({ id }) => ({ id })),
+  );
+}
