@@ -25,6 +25,7 @@ export function writeIssues(values: Values, text: string): Step {
     locks: [`event ${eventId}`, ...keys],
     run({ tables, write }) {
       const event = tables.events.get(eventId);
+      if (new Set(keys).size < keys.length) throw new ServerError("23505", "duplicate key");
       for (const row of rows) {
         const taken =
           tables.issues.get(eventId)?.has(row.seq) === true ||
