@@ -1,6 +1,6 @@
 // The simulated log answers as a real broker's does: the service's own writer and reader on both.
 // Red when the simulated broker decodes another record, gives another offset or calls another read a
-// mismatch (try `baseOffset + 1`, or `< offset` as `<= offset` in kafka-client.ts).
+// mismatch, as with `<= offset` for `< offset` in kafka-client.ts.
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { describe, test } from "node:test";

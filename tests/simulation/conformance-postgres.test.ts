@@ -1,7 +1,7 @@
 // The simulated PostgreSQL answers as a real one does: two sessions take the same random steps on
 // both, by the service's own functions, and must be told the same, wait at the same steps, and leave
-// the same rows. Red when a meaning in engines/sql.ts or sql-writes.ts is wrong (try to drop a lock
-// of `writeIssues`, or `transaction.failed = true` in database.ts).
+// the same rows. Red when a meaning in engines/sql.ts or sql-writes.ts is wrong, and without
+// `transaction.failed = true` in database.ts.
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { describe, test } from "node:test";

@@ -1,6 +1,6 @@
 // The simulated Redis answers as a real one does: the same random sequences of scripts and commands
-// on both. Red when a step of redis-scripts.ts differs from its Lua (try `counter > limit` in
-// `claim`, or leave out `facts.delete("building")`).
+// on both. Red when a step of redis-scripts.ts differs from its Lua, as with `counter > limit` in
+// `claim`.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { openRedis, systemTime } from "@stampede/infrastructure";
