@@ -18,7 +18,7 @@ export const CORPUS: readonly {
   {
     mechanism: "redis-counter",
     seed: 48,
-    showed: "a sale that was over before the reconciler saw it gets its latch within 30 s only",
+    showed: "a sale that was over before the reconciler saw it got its latch within 30 s only",
   },
   {
     mechanism: "redis-counter",
@@ -28,7 +28,7 @@ export const CORPUS: readonly {
   {
     mechanism: "redis-counter",
     seed: 1376,
-    showed: "Redis emptied after the end has the winners again within 30 s only",
+    showed: "Redis emptied after the end had the winners again within 30 s only",
   },
   {
     mechanism: "kafka-queue",

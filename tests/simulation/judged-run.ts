@@ -5,12 +5,6 @@ import { hashOf } from "./engines/redis-scripts.ts";
 import type { Engines } from "./fleet.ts";
 import type { Plan } from "./plan.ts";
 
-/**
- * Nobody is told anything else without it, so the reconciler looks for it only every 30 s where a
- * sale was over before it saw it.
- */
-export const LATCH_LEFT = "Redis does not have the end as the rows have it";
-
 /** What L2 and L4 still miss; null: nothing. */
 export function unfinished(engines: Engines, plan: Plan, eventId: EventId): string | null {
   const { database, redis, broker } = engines;
@@ -22,7 +16,9 @@ export function unfinished(engines: Engines, plan: Plan, eventId: EventId): stri
     const { persons, latched } = redisOf(redis.keys, eventId);
     const winners = new Set(rows.map(({ userId }) => userId));
     const differs = persons.length !== winners.size || persons.some((one) => !winners.has(one));
-    if (rows.length === plan.limit && (differs || !latched)) return LATCH_LEFT;
+    if (rows.length === plan.limit && (differs || !latched)) {
+      return "Redis does not have the end as the rows have it";
+    }
     if (differs) return `Redis has ${persons.length} persons, ${winners.size} rows`;
     if (latched && rows.length < plan.limit) return "latched before the end";
   }

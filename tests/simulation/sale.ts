@@ -9,7 +9,7 @@ import { Broker } from "./engines/kafka.ts";
 import { RedisServer } from "./engines/redis.ts";
 import { Faults } from "./faults.ts";
 import type { Instance } from "./instance.ts";
-import { judgedRun, LATCH_LEFT, unfinished } from "./judged-run.ts";
+import { judgedRun, unfinished } from "./judged-run.ts";
 import { collectMarks, noteEnd } from "./marks.ts";
 import { observe } from "./observer.ts";
 import { People } from "./people.ts";
@@ -36,7 +36,6 @@ export type SaleOutcome = {
 
 /** After the last fault everything has to be finished within this (L1, L2, L4). */
 const FINISHED_MS_MAX = 10_000;
-const LATCHED_MS_MAX = 45_000;
 const ONCE_MORE_MS_MAX = 25_000;
 
 export async function runSale(
@@ -114,9 +113,6 @@ export async function runSale(
   }
   // Whoever came once more is waited for: what they are told is judged too.
   await scheduler.run(() => people.isQuiet(), scheduler.nowMs + ONCE_MORE_MS_MAX);
-  if (unfinished(engines, plan, eventId) === LATCH_LEFT) {
-    await scheduler.run(isFinished, healsAtMs + LATCHED_MS_MAX);
-  }
   const left = unfinished(engines, plan, eventId);
   if (left !== null) violations.push(`L4: ${left}`);
 

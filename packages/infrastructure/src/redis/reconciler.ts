@@ -29,8 +29,11 @@ import { openedBy, readState, scriptsId } from "./scripts.ts";
 import type { RowWriting } from "./write-batch.ts";
 
 const PASS_EVERY_MS = 500;
-/** Every so often events are looked at that closed long ago, or were sold out by somebody else. */
-const FULL_PASS_EVERY_MS = 30_000;
+/**
+ * Every so often events are looked at that closed long ago, or were sold out by somebody else. Below
+ * the ten seconds within which nothing may be left over (L4): Redis may be emptied after the end.
+ */
+const FULL_PASS_EVERY_MS = 8_000;
 /** While an event moves its writers live; it is compared all the same once a second. */
 const COMPARE_WITHIN_MS = 1_000;
 /** Comparing may take a fifth of the time: a million persons need seconds. */
