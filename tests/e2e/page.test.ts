@@ -92,8 +92,9 @@ test("the page, in a real browser on the real program", { skip }, async (t) => {
 
   await t.test("tells who came too late, from the stream alone", async (t) => {
     const mechanism = "kafka-queue";
-    const event = await openEvent(program, { name: "Two only", mechanism, limit: 2, pace: 2 });
-    await crowd(program, { event, people: 9 });
+    // The last coupon goes after six seconds: the shopper must be in line before that.
+    const event = await openEvent(program, { name: "A dozen", mechanism, limit: 12, pace: 2 });
+    await crowd(program, { event, people: 19 });
     const { card, requests } = await shopper(t, stage);
     await card(event).getByRole("button", { name: "Get a coupon" }).click();
     await card(event).getByText("Sold out. Every coupon went to somebody else.").waitFor();
