@@ -66,7 +66,7 @@ test("SIGKILL of the launcher in the middle of sales", { skip }, async (t) => {
   const startedMs = performance.now();
   const third = home.start();
   await third.ready();
-  for (const row of rows) row.recovered("L3", Math.round(performance.now() - startedMs));
+  t.diagnostic(`the third start was ready after ${Math.round(performance.now() - startedMs)} ms`);
   const most = await watch.end();
 
   for (const engine of ENGINES) {

@@ -16,7 +16,9 @@ export const engineMissing: string | false = missing("postgres", "redis", "kafka
 
 const VERSION_OF = { "row-lock": "v1", "redis-counter": "v2", "kafka-queue": "v3" } as const;
 const POLL_MS = 20;
-const ASKERS = 20;
+const ASKERS_MIN = 20;
+/** Of ten thousand people, as many as two hundred ask at the same time: L2 is theirs, not the asking's. */
+const PEOPLE_PER_ASKER = 50;
 /** How long a person waits for an answer to one request. */
 const ANSWER_MS_MAX = 20_000;
 /** L2: every 202 and every reservation has a final answer this long after the fault is gone. */
@@ -161,7 +163,8 @@ export async function askEverybody(sale: Sale, told: readonly Attempt[]): Promis
     }
     close(connection);
   };
-  await Promise.all((await openConnections(sale.target, ASKERS)).map(asker));
+  const askers = Math.max(ASKERS_MIN, Math.ceil(waiting.length / PEOPLE_PER_ASKER));
+  await Promise.all((await openConnections(sale.target, askers)).map(asker));
   return answers;
 }
 
