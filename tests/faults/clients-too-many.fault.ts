@@ -77,7 +77,9 @@ describe("more people connect than the service can take", { skip }, () => {
       { refused: 0, unknown: 0 },
       "all in the queue are answered",
     );
-    for (const { sale, row } of listed) {
+    // Thousands were answered one after the other: what is left to be finished counts from the last.
+    const answeredMs = performance.now();
+    const ends = listed.map(async ({ sale, row }) => {
       const left = outside!.filter((one) => one.sale === sale);
       row.injected(left.length);
       const told = [
@@ -86,8 +88,9 @@ describe("more people connect than the service can take", { skip }, () => {
         ),
         ...answers.filter(({ eventId }) => eventId === sale.eventId),
       ];
-      await finishRow(row, sale, told, healedMs);
-    }
+      await finishRow(row, sale, told, answeredMs);
+    });
+    await Promise.all(ends);
   });
 
   test("N11: without descriptors people are shed, and served once there are some again", async (t) => {

@@ -46,6 +46,9 @@ test("PostgreSQL's disk fails in the middle of a sale", { skip }, async (t) => {
             if (lasts) await Promise.all([passBy(), pause(FAILING_MS)]);
           } finally {
             await disk.heal();
+            // A process that was just being attached when strace ended stays stopped, and PostgreSQL
+            // waits for it in vain.
+            at.postgres.thaw();
           }
           // One whose recovery failed has ended; whoever mends the disk starts it.
           if (!isAlive(at.postgres.pid)) await at.postgres.start();

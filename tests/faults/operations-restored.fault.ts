@@ -8,126 +8,32 @@
 // kafka/decide-batch.ts), and when it draws the codes (`code` in kafka/claim-line.ts).
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { readFileSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import type { TestContext } from "node:test";
-import { testEngine } from "@stampede/infrastructure/embedded";
-import type { Attempt, StoredSale } from "@stampede/lab";
-import type { Program } from "../support/program.ts";
-import { endSale } from "./support/operations.ts";
 import { startOnPrivateEngines } from "./support/private-engines.ts";
-import type { PrivateEngine, PrivateEngines } from "./support/private-engines.ts";
+import type { PrivateEngine } from "./support/private-engines.ts";
 import { procMissing } from "./support/processes.ts";
-import { firstGoodMs } from "./support/proxy-program.ts";
-import { redisCommand } from "./support/redis-command.ts";
-import { faultRow } from "./support/row.ts";
-import type { Row } from "./support/row.ts";
-import {
-  askEverybody,
-  claimAtOnce,
-  claimUntilAnswered,
-  engineMissing,
-  openSale,
-  people,
-  readStored,
-  until,
-  withDatabase,
-} from "./support/sale.ts";
-import type { Sale } from "./support/sale.ts";
-import { assertGuardsSilent, recovery } from "./support/sale-under-fault.ts";
-
-const LIMIT = 150;
-const PEOPLE_FIRST = 60;
-const PEOPLE = 200;
-const SPREAD_MS = 3_000;
-const DEADLINE_MS = 40_000;
-/** Of those who claimed before, so many claim again. */
-const OLD_PEOPLE = 30;
-const GOOD_CLAIM_MS_MAX = 5_000;
-const SETTLED_MS_MAX = 10_000;
-const LOST = "rows that were told were not in the copy";
-
-const mechanisms = ["row-lock", "redis-counter", "kafka-queue"] as const;
-
-type Sold = {
-  readonly sale: Sale;
-  readonly row: Row;
-  /** All that was answered before the restore. */
-  readonly told: Attempt[];
-  /** Nobody claims from it after the restore: what is there is what was restored. */
-  readonly quiet: boolean;
-};
-
-type StoredRow = StoredSale["rows"][number];
-
-type At = PrivateEngines & { readonly program: Program };
+import { documentedSql, finishRestored, openSales, sellAll } from "./support/restored-sale.ts";
+import type { At } from "./support/restored-sale.ts";
+import { engineMissing, withDatabase } from "./support/sale.ts";
 
 test(
   "O2: PostgreSQL restored from a copy of mid-sale",
   { skip: engineMissing || procMissing },
   async (t) => {
     const at = await startOnPrivateEngines(t);
-    const sales = await openSales(t, at.program);
-    for (const { sale, told } of sales)
-      told.push(...(await claimAtOnce(sale, people(PEOPLE_FIRST))));
-    await untilIssued(sales, PEOPLE_FIRST);
-    const crowds = sales.map(async ({ sale, told }) => {
-      const options = { spreadMs: SPREAD_MS, deadlineMs: DEADLINE_MS };
-      told.push(...(await claimUntilAnswered(sale, people(PEOPLE), options)));
+    const fault = "a copy of PostgreSQL's data of mid-sale is put back after the sale";
+    const sales = await openSales(t, at.program, { row: "O2", fault });
+    const before = await sellAll(sales, async () => {
+      await at.postgres.stop();
+      copy(at.postgres, { from: "data", to: "copy" });
+      await at.postgres.start();
     });
-    // A copy that could not be made ends the test before anybody awaits them.
-    for (const crowd of crowds) crowd.catch(() => undefined);
-    await untilIssued(sales, PEOPLE_FIRST + 1);
-    await at.postgres.stop();
-    copy(at.postgres, { from: "data", to: "copy" });
-    await at.postgres.start();
-    await Promise.all(crowds);
-    await untilIssued(sales, LIMIT);
-    const before = new Map<Sale, StoredSale>();
-    for (const { sale, told } of sales) {
-      told.push(...(await askEverybody(sale, told)));
-      before.set(sale, await readStored(sale));
-    }
     await restore(at);
-    const healedMs = performance.now();
-    const ends = sales.map(async (one) => {
-      one.row.injected();
-      if (one.quiet) return assertRestored(at, one, before.get(one.sale)!);
-      if (one.sale.mechanism === "kafka-queue") {
-        return decideAgain(at, one, before.get(one.sale)!, healedMs);
-      }
-      return sellTheRest(at, one, before.get(one.sale)!, healedMs);
-    });
-    const outcomes = await Promise.allSettled(ends);
-    for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
-    assertGuardsSilent(at.postgres);
+    await finishRestored(at, sales, before);
   },
 );
-
-async function openSales(t: TestContext, program: Program): Promise<readonly Sold[]> {
-  const sales: Sold[] = [];
-  const fault = "a copy of PostgreSQL's data of mid-sale is put back after the sale";
-  for (const mechanism of mechanisms) {
-    const row = faultRow(t, { row: "O2", mechanism, fault, expects: [LOST] });
-    for (const quiet of mechanism === "kafka-queue" ? [false] : [false, true]) {
-      sales.push({
-        sale: await openSale(program, { mechanism, limit: LIMIT }),
-        row,
-        told: [],
-        quiet,
-      });
-    }
-  }
-  return sales;
-}
-
-async function untilIssued(sales: readonly Sold[], least: number): Promise<void> {
-  for (const { sale } of sales) {
-    const some = async (): Promise<boolean> => (await readStored(sale)).issued >= least;
-    await until(some, `${sale.mechanism}: ${least} are issued`, DEADLINE_MS);
-  }
-}
 
 /** The steps of docs/operating.md. */
 async function restore({ program, postgres }: At): Promise<void> {
@@ -148,126 +54,4 @@ function copy(
   const args = ["-a", join(folder, way.from), join(folder, way.to)];
   const { status, stderr } = spawnSync("cp", args, { encoding: "utf8" });
   assert.equal(status, 0, stderr);
-}
-
-/** What the operator is told to run: no other way is tried here. */
-function documentedSql(): string {
-  const text = readFileSync(join(import.meta.dirname, "../../docs/operating.md"), "utf8");
-  const chapter = text.slice(text.indexOf("### Restoring an older copy"));
-  const statement = /```sql\s+(?<sql>[^`]+)```/.exec(chapter)?.groups?.["sql"];
-  assert.ok(statement !== undefined, "docs/operating.md names the statement");
-  return statement;
-}
-
-/** v1, v2 before anybody claims: the rows of the copy and no others, and nobody else in Redis. */
-async function assertRestored(at: At, { sale }: Sold, before: StoredSale): Promise<void> {
-  const { redis } = at;
-  if (sale.mechanism === "redis-counter") {
-    const { rows } = await readStored(sale);
-    const held = async (): Promise<string> => JSON.stringify(await heldBy(redis, sale));
-    const wanted = JSON.stringify({ latch: "0", persons: rows.map(({ userId }) => userId).sort() });
-    await until(async () => (await held()) === wanted, "Redis persons = row persons");
-  }
-  const { rows } = await readStored(sale);
-  assert.ok(rows.length < LIMIT, `${sale.mechanism}: the copy is of mid-sale`);
-  const kept = before.rows.slice(0, rows.length);
-  assert.deepEqual(rows.map(couponOf), kept.map(couponOf), sale.mechanism);
-}
-
-async function heldBy(
-  { url }: PrivateEngine,
-  { eventId }: Sale,
-): Promise<{ readonly latch: unknown; readonly persons: readonly string[] }> {
-  const prefix = `stampede:{${eventId}}`;
-  const persons = await redisCommand(url, "HKEYS", `${prefix}:persons`);
-  const latch = await redisCommand(url, "HGET", `${prefix}:state`, "latch");
-  assert.ok(Array.isArray(persons));
-  return { latch, persons: persons.map(String).sort() };
-}
-
-/**
- * A sale of its own: of what was told before, only what the copy still has is held against it. People
- * of before come too, some with a row in the copy and some whose row is gone.
- */
-async function sellTheRest(
-  at: At,
-  { sale, row, told }: Sold,
-  before: StoredSale,
-  healedMs: number,
-): Promise<void> {
-  const old = before.rows.filter((_, n) => n < OLD_PEOPLE || n >= LIMIT - OLD_PEOPLE);
-  const crowd = [...old.map(({ userId }) => userId), ...people(LIMIT)];
-  const options = { spreadMs: 1_000, deadlineMs: DEADLINE_MS };
-  const again = await claimUntilAnswered(sale, crowd, options);
-  assertAnswered(again);
-  const L3 = Math.round(firstGoodMs(again, healedMs));
-  assert.ok(L3 <= GOOD_CLAIM_MS_MAX, `${sale.mechanism}: L3 took ${L3} ms`);
-  row.recovered("L3", L3);
-  // All coupons are rows once enough people have come: from the last of them on.
-  const lastMs = Math.max(...again.map(({ returnedMs }) => returnedMs));
-  await settle(at, { sale, row, healedMs: lastMs });
-  const coupons = new Map(before.rows.map(({ userId, code }) => [userId, code]));
-  const { rows } = await readStored(sale);
-  const kept = rows.filter(({ userId, code }) => coupons.get(userId) === code);
-  assert.ok(kept.length > OLD_PEOPLE, `${sale.mechanism}: the copy had rows`);
-  if (kept.length < LIMIT) row.met(LOST);
-  const survivors = new Set(kept.map(({ userId }) => userId));
-  const history = [...told.filter(({ person }) => survivors.has(person)), ...again];
-  const sold = await endSale(sale, { row, told: history, brokers: testEngine("kafka") });
-  assert.equal(sold, LIMIT);
-}
-
-/** v3: the whole history holds, but for the time of the second decision. */
-async function decideAgain(
-  at: At,
-  { sale, row, told }: Sold,
-  before: StoredSale,
-  healedMs: number,
-): Promise<void> {
-  const winners = before.rows.map(({ userId }) => userId).slice(-OLD_PEOPLE);
-  const options = { spreadMs: 1_000, deadlineMs: DEADLINE_MS };
-  const again = await claimUntilAnswered(sale, [...winners, ...people(OLD_PEOPLE)], options);
-  assertAnswered(again);
-  const L3 = Math.round(firstGoodMs(again, healedMs));
-  assert.ok(L3 <= GOOD_CLAIM_MS_MAX, `kafka-queue: L3 took ${L3} ms`);
-  row.recovered("L3", L3);
-  await settle(at, { sale, row, healedMs });
-  const { rows } = await readStored(sale);
-  const timeless = (one: StoredRow): StoredRow => ({ ...couponOf(one), issuedAt: "" });
-  assert.deepEqual(rows.map(timeless), before.rows.map(timeless), "the same coupons");
-  const dates = new Map(rows.map(({ userId, issuedAt }) => [userId, issuedAt]));
-  const anew = rows.filter(({ issuedAt }, n) => issuedAt !== before.rows[n]?.issuedAt).length;
-  assert.ok(anew < LIMIT, "the copy had rows of v3");
-  if (anew > 0) row.met(LOST);
-  const dated = told.map((attempt) => ({
-    ...attempt,
-    issuedAt: attempt.issuedAt === null ? null : (dates.get(attempt.person) ?? null),
-  }));
-  const sold = await endSale(sale, {
-    row,
-    told: [...dated, ...again],
-    brokers: testEngine("kafka"),
-  });
-  assert.equal(sold, LIMIT);
-}
-
-/** Without the event's own counter, which the reading has beside it. */
-function couponOf({ seq, userId, code, issuedAt, ticket }: StoredRow): StoredRow {
-  return { seq, userId, code, issuedAt, ticket };
-}
-
-function assertAnswered(told: readonly Attempt[]): void {
-  const bad = told.filter(({ status }) => ![200, 201, 202, 409, 503, null].includes(status));
-  assert.deepEqual(bad, []);
-}
-
-async function settle(
-  at: At,
-  { sale, row, healedMs }: Pick<Sold, "sale" | "row"> & { readonly healedMs: number },
-): Promise<void> {
-  const { L1 = Number.NaN, L4 = Number.NaN } = await recovery(at, sale, healedMs);
-  for (const [deadline, ms] of Object.entries({ L1, L4 })) {
-    row.recovered(deadline as "L1" | "L4", Math.round(ms));
-    assert.ok(ms <= SETTLED_MS_MAX, `${sale.mechanism}: ${deadline} took ${Math.round(ms)} ms`);
-  }
 }

@@ -151,7 +151,7 @@ describe("a crowd whose steps interleave in any order", () => {
         await scheduler.waitFor(runCrowd(parts, crowd, options));
         assertExact(await sale.rows(), crowd.limit, crowd.claims);
       }),
-      { numRuns: 300 },
+      { numRuns: 500 },
     );
   });
 
@@ -186,7 +186,7 @@ describe("a crowd whose steps interleave in any order", () => {
         if (told.soldOut) assert.equal(rows.length, limit, "sold out was not final");
         else assertExact(rows, limit, crowd.claims);
       }),
-      { numRuns: 300 },
+      { numRuns: 500 },
     );
   });
 
@@ -225,7 +225,7 @@ describe("a crowd whose steps interleave in any order", () => {
           tickets.toSorted((a, b) => a - b),
         );
       }),
-      { numRuns: 300 },
+      { numRuns: 500 },
     );
   });
 
@@ -242,7 +242,7 @@ describe("a crowd whose steps interleave in any order", () => {
         await scheduler.waitFor(runCrowd(parts, crowd, options));
         assertExact(written, crowd.limit, crowd.claims);
       }),
-      { numRuns: 300 },
+      { numRuns: 500 },
     );
     assert.equal(found.failed, true, "the race was never found: the orders are not real");
   });

@@ -149,12 +149,13 @@ export async function claimUntilAnswered(
 export async function askEverybody(sale: Sale, told: readonly Attempt[]): Promise<Attempt[]> {
   const endMs = performance.now() + FINAL_MS_MAX;
   const waiting = [...new Set(told.map(({ person }) => person))];
+  const tickets = firstTickets(told);
   const answers: Attempt[] = [];
   const asker = async (opened: Connection): Promise<void> => {
     let connection = opened;
     for (let person = waiting.shift(); person !== undefined; person = waiting.shift()) {
       if (!connection.isOpen()) connection = await reopen(sale, connection);
-      const ticket = firstTicket(told, person);
+      const ticket = tickets.get(person) ?? null;
       const answer = await send(sale, connection, { kind: "status", person, ticket });
       answers.push(answer);
       if (isFinal(answer) || performance.now() > endMs) continue;
@@ -237,11 +238,13 @@ function isFinal({ outcome }: Attempt): boolean {
   return outcome === "issued" || outcome === "replay" || outcome === "sold-out";
 }
 
-function firstTicket(told: readonly Attempt[], person: string): number | null {
-  const tickets = told.flatMap((one) =>
-    one.person === person && one.ticket !== null ? [one.ticket] : [],
-  );
-  return tickets.length === 0 ? null : Math.min(...tickets);
+/** Of everybody at once: looking for each of ten thousand among thirty thousand takes half a minute. */
+function firstTickets(told: readonly Attempt[]): ReadonlyMap<string, number> {
+  const first = new Map<string, number>();
+  for (const { person, ticket } of told) {
+    if (ticket !== null) first.set(person, Math.min(first.get(person) ?? Infinity, ticket));
+  }
+  return first;
 }
 
 /**
