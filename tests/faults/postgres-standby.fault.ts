@@ -78,7 +78,7 @@ async function startStandby(
     async untilEven() {
       const [now] = await query(primary.url, "SELECT pg_current_wal_lsn()::text AS lsn");
       await until(async () => {
-        const question = `SELECT pg_last_wal_replay_lsn() >= '${now!["lsn"]}' AS even`;
+        const question = `SELECT pg_last_wal_replay_lsn() >= '${String(now!["lsn"])}' AS even`;
         return (await query(engine.url, question))[0]!["even"] === true;
       }, "the standby has heard of it");
     },

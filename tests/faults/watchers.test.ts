@@ -111,8 +111,9 @@ test(`${WATCHERS} watchers of a sale`, { skip: engineMissing }, async (t) => {
 function steadyP99Ms(claims: readonly Attempt[]): number {
   const inOrder = claims.toSorted((one, other) => one.sentMs - other.sentMs);
   const size = Math.ceil(inOrder.length / PARTS);
-  const p99s = Array.from({ length: PARTS }, (_, part) =>
-    Number(figuresOf(inOrder.slice(part * size, (part + 1) * size)).p99Ms),
+  const p99s = Array.from(
+    { length: PARTS },
+    (_, part) => figuresOf(inOrder.slice(part * size, (part + 1) * size)).p99Ms,
   );
   return p99s.toSorted((one, other) => one - other)[1]!;
 }
