@@ -12,6 +12,7 @@ import { marks } from "./faults/marks.ts";
 import { withReports } from "./faults/run-rows.ts";
 import { CLAIMS_MIN, failuresOf, tableOf, totalsOf, totalsText } from "./faults/summary.ts";
 import type { RowReport } from "./faults/support/row.ts";
+import { runCommand } from "./support/command.ts";
 import { runTestFiles, withTestEngines } from "./support/run-tests.ts";
 
 const everyTest = ["packages/*/test/**/*.test.ts", "web/test/**/*.test.ts", "tests/**/*.test.ts"];
@@ -36,45 +37,30 @@ type Command = {
   readonly whole: boolean;
 };
 
-const ending = new AbortController();
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-  process.on(signal, () => {
-    process.exitCode = 130;
-    ending.abort();
-  });
-}
-const deadline = setTimeout(() => {
-  console.error(`The tests did not end within ${runMsMax / 60_000} minutes and are stopped.`);
-  process.exitCode = 1;
-  ending.abort();
-}, runMsMax);
+await runCommand(async (signal) => run(readCommand(process.argv.slice(2)), signal), {
+  what: "The tests",
+  msMax: runMsMax,
+});
 
-try {
-  const code = await run(readCommand(process.argv.slice(2)));
-  process.exitCode ??= code;
-} catch (error) {
-  // What was interrupted on purpose needs no explanation.
-  if (!ending.signal.aborted) {
-    process.exitCode = 1;
-    console.error(error instanceof Error ? error.message : error);
-  }
-}
-clearTimeout(deadline);
-process.exit();
-
-async function run(command: Command): Promise<number> {
+async function run(command: Command, signal: AbortSignal): Promise<number> {
   if (command.files.length === 0) {
     throw new Error("No test file matches. Name files or globs as seen from the project's root.");
   }
-  return withTestEngines(command.engines, ending.signal, (urls) => runTests(command, urls));
+  return withTestEngines(command.engines, signal, (urls) => runTests(command, { urls, signal }));
 }
 
-async function runTests(command: Command, urls: Record<string, string>): Promise<number> {
+type Running = {
+  readonly urls: Readonly<Record<string, string>>;
+  readonly signal: AbortSignal;
+};
+
+async function runTests(command: Command, { urls, signal }: Running): Promise<number> {
   const whole = command.whole && engineNames.length === Object.keys(urls).length;
-  if (!whole) return runOrdered(command, urls);
+  if (!whole) return runOrdered(command, { urls, signal });
   return withReports(async (reporting, reports) => {
     let failures: readonly string[] = [];
-    const code = await runOrdered(command, { ...urls, ...reporting }, () => {
+    const running = { urls: { ...urls, ...reporting }, signal };
+    const code = await runOrdered(command, running, () => {
       failures = judgeRows(reports());
     });
     return code === 0 && failures.length > 0 ? 1 : code;
@@ -98,7 +84,7 @@ function judgeRows(reports: readonly RowReport[]): readonly string[] {
 
 async function runOrdered(
   command: Command,
-  urls: Record<string, string>,
+  { urls, signal }: Running,
   beforeSummary?: () => void,
 ): Promise<number> {
   const seed = randomInt(0xffff_ffff);
@@ -117,7 +103,7 @@ async function runOrdered(
       ...command.options,
     ],
     environment: { ...process.env, ...urls },
-    signal: ending.signal,
+    signal,
     ...(beforeSummary === undefined ? {} : { beforeSummary }),
   });
 }

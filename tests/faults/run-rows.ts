@@ -65,16 +65,6 @@ export async function withReports<Value>(
   }
 }
 
-/** Ends with 130 once the terminal says so; a second time changes nothing, since all is on its way. */
-export function endOnSignals(ending: AbortController): void {
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.on(signal, () => {
-      process.exitCode = 130;
-      ending.abort();
-    });
-  }
-}
-
 function readReports(path: string): RowReport[] {
   let text: string;
   try {

@@ -9,39 +9,24 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { parseArgs } from "node:util";
+import { runCommand } from "../support/command.ts";
 import { withTestEngines } from "../support/run-tests.ts";
 import { faultless, matrixRows, rowsIn } from "./matrix.ts";
 import { marks, marksOfAllRows } from "./marks.ts";
 import { notRun } from "./not-run.ts";
-import { endOnSignals, faultFiles, runRows } from "./run-rows.ts";
+import { faultFiles, runRows } from "./run-rows.ts";
 import { CLAIMS_MIN, failuresOf, tableOf, totalsOf, totalsText } from "./summary.ts";
 
 const CONCURRENCY = 2;
 const everyMark = Object.values({ ...marks, ...marksOfAllRows });
 const RUN_MS_MAX = 60 * 60_000;
 
-const ending = new AbortController();
-endOnSignals(ending);
-const deadline = setTimeout(() => {
-  console.error(`The rows did not end within ${RUN_MS_MAX / 60_000} minutes and are stopped.`);
-  process.exitCode = 1;
-  ending.abort();
-}, RUN_MS_MAX);
+await runCommand(async (signal) => ((await main(process.argv.slice(2), signal)) ? 0 : 1), {
+  what: "The rows",
+  msMax: RUN_MS_MAX,
+});
 
-try {
-  const succeeded = await main(process.argv.slice(2));
-  process.exitCode ??= succeeded ? 0 : 1;
-} catch (error) {
-  // What was interrupted on purpose needs no explanation.
-  if (!ending.signal.aborted) {
-    process.exitCode = 1;
-    console.error(error instanceof Error ? error.message : error);
-  }
-}
-clearTimeout(deadline);
-process.exit();
-
-async function main(args: readonly string[]): Promise<boolean> {
+async function main(args: readonly string[], signal: AbortSignal): Promise<boolean> {
   const { values, positionals: selected } = parseArgs({
     args: [...args],
     allowPositionals: true,
@@ -59,7 +44,6 @@ async function main(args: readonly string[]): Promise<boolean> {
   if (files.length === 0)
     throw new Error(`No test under tests/faults names ${selected.join(", ")}.`);
 
-  const { signal } = ending;
   const engines = ["postgres", "redis", "kafka"] as const;
   const { code, reports } = await withTestEngines(engines, signal, async (environment) =>
     runRows({ files, only: selected, concurrency: CONCURRENCY, environment, signal }),

@@ -4,32 +4,26 @@
 //   npm run soak -- --minutes N [ROW ...]
 import { randomInt } from "node:crypto";
 import { parseArgs } from "node:util";
+import { runCommand } from "../support/command.ts";
 import { withTestEngines } from "../support/run-tests.ts";
 import { matrixRows, rowsIn } from "./matrix.ts";
-import { endOnSignals, faultFiles, runRows } from "./run-rows.ts";
+import { faultFiles, runRows } from "./run-rows.ts";
 import { failuresOf, replayCommand, tableOf, totalsOf, totalsText } from "./summary.ts";
 import type { RowReport } from "./support/row.ts";
 
 const SEED_MAX = 0xffff_ffff;
 const MINUTES_MAX = 7 * 24 * 60;
+/** A row that has begun in time may end after it. */
+const LAST_ROW_MINUTES_MAX = 15;
 
 type RowRun = { readonly file: string; readonly row: string };
 
-const ending = new AbortController();
-endOnSignals(ending);
-try {
-  const succeeded = await main(process.argv.slice(2));
-  process.exitCode ??= succeeded ? 0 : 1;
-} catch (error) {
-  // What was interrupted on purpose needs no explanation.
-  if (!ending.signal.aborted) {
-    process.exitCode = 1;
-    console.error(error instanceof Error ? error.message : error);
-  }
-}
-process.exit();
+await runCommand(async (signal) => ((await main(process.argv.slice(2), signal)) ? 0 : 1), {
+  what: "The rows",
+  msMax: (MINUTES_MAX + LAST_ROW_MINUTES_MAX) * 60_000,
+});
 
-async function main(args: readonly string[]): Promise<boolean> {
+async function main(args: readonly string[], signal: AbortSignal): Promise<boolean> {
   const { values, positionals: selected } = parseArgs({
     args: [...args],
     allowPositionals: true,
@@ -45,19 +39,22 @@ async function main(args: readonly string[]): Promise<boolean> {
   );
   if (runs.length === 0) throw new Error(`No test names ${wanted.join(", ")}.`);
   const engines = ["postgres", "redis", "kafka"] as const;
-  return withTestEngines(engines, ending.signal, async (environment) =>
-    soak(runs, { endMs: performance.now() + minutes * 60_000, environment }),
+  return withTestEngines(engines, signal, async (environment) =>
+    soak(runs, { endMs: performance.now() + minutes * 60_000, environment, signal }),
   );
 }
 
 type Soaking = {
   readonly endMs: number;
   readonly environment: Readonly<Record<string, string>>;
+  readonly signal: AbortSignal;
 };
 
 /** Each row once in every round, in an order of its own. */
-async function soak(runs: readonly RowRun[], { endMs, environment }: Soaking): Promise<boolean> {
-  const { signal } = ending;
+async function soak(
+  runs: readonly RowRun[],
+  { endMs, environment, signal }: Soaking,
+): Promise<boolean> {
   const reports: RowReport[] = [];
   let failures: readonly string[] = [];
   let queue: RowRun[] = [];

@@ -5,52 +5,37 @@
 // Shows once that the checks are green on the tree as it is. Then breaks a copy of it by each patch
 // and requires that the check which is named for it turns red, for the reason that is given. Fails
 // where a patch does not apply any more, or a check misses its bug.
+import { runCommand } from "../support/command.ts";
 import { withTestEngines } from "../support/run-tests.ts";
 import { readBugs } from "./bugs.ts";
 import type { PlantedBug } from "./bugs.ts";
 import { inLanes, prove, proveGreen } from "./prove.ts";
 import type { Verdict } from "./prove.ts";
-import { endOnSignals } from "../faults/run-rows.ts";
 
 const LANES = 2;
 const RUN_MS_MAX = 20 * 60_000;
 
-const ending = new AbortController();
-endOnSignals(ending);
-const deadline = setTimeout(() => {
-  console.error(`The checks did not end within ${RUN_MS_MAX / 60_000} minutes and are stopped.`);
-  process.exitCode = 1;
-  ending.abort();
-}, RUN_MS_MAX);
+await runCommand(async (signal) => ((await main(process.argv.slice(2), signal)) ? 0 : 1), {
+  what: "The checks",
+  msMax: RUN_MS_MAX,
+});
 
-try {
-  const succeeded = await main(process.argv.slice(2));
-  process.exitCode ??= succeeded ? 0 : 1;
-} catch (error) {
-  // What was interrupted on purpose needs no explanation.
-  if (!ending.signal.aborted) {
-    process.exitCode = 1;
-    console.error(error instanceof Error ? error.message : error);
-  }
-}
-clearTimeout(deadline);
-process.exit();
-
-async function main(selected: readonly string[]): Promise<boolean> {
+async function main(selected: readonly string[], signal: AbortSignal): Promise<boolean> {
   const bugs = readBugs();
   const unknown = selected.filter((name) => bugs.every(({ bug }) => bug !== name));
   if (unknown.length > 0) throw new Error(`${unknown.join(", ")}: no such bug is planted.`);
   const wanted = bugs.filter(({ bug }) => selected.length === 0 || selected.includes(bug));
-  const { signal } = ending;
   const engines = ["postgres", "redis", "kafka"] as const;
-  return withTestEngines(engines, signal, async (urls) => proveAll(wanted, urls));
+  return withTestEngines(engines, signal, async (urls) => {
+    const environment = { ...process.env, ...urls };
+    return proveAll(wanted, { environment, signal });
+  });
 }
 
 async function proveAll(
   wanted: readonly PlantedBug[],
-  urls: Readonly<Record<string, string>>,
+  running: { readonly environment: NodeJS.ProcessEnv; readonly signal: AbortSignal },
 ): Promise<boolean> {
-  const running = { environment: { ...process.env, ...urls }, signal: ending.signal };
   const startedMs = performance.now();
   const wrong = await proveGreen(wanted, { ...running, lanes: LANES });
   for (const line of wrong) console.error(`Not green without any bug: ${line}`);
