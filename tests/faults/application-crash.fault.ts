@@ -59,7 +59,9 @@ for (const { fault, signal } of ends) {
         row.injected();
         await until(() => !isAlive(pid), "the process has ended");
         assert.notEqual(await program.stop(), 0);
-        assert.ok((tally(told)["unknown"] ?? 0) > 0, JSON.stringify(tally(told)));
+        // In flight when it died, or on a connection that was gone before they claimed.
+        const { unknown = 0, refused = 0 } = tally(told);
+        assert.ok(unknown + refused > 0, JSON.stringify(tally(told)));
         const startedMs = performance.now();
         await program.restart();
         row.recovered("L3", performance.now() - startedMs);
