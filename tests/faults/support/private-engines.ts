@@ -191,8 +191,11 @@ export function logOf({ folder }: PrivateEngine): string {
 }
 
 /** Waits until PostgreSQL takes sessions; starts it where it has given up in its recovery. */
-export async function untilItAnswers(engine: PrivateEngine): Promise<void> {
-  const endMs = performance.now() + RECOVERED_MS_MAX;
+export async function untilItAnswers(
+  engine: PrivateEngine,
+  msMax = RECOVERED_MS_MAX,
+): Promise<void> {
+  const endMs = performance.now() + msMax;
   for (;;) {
     const client = new pg.Client({ connectionString: engine.url });
     client.on("error", () => undefined);
