@@ -38,6 +38,11 @@ const TIMES_SLOWER_MAX = 2;
 /** What a busy machine adds to one of two equal figures. */
 const NOISE_MS = 250;
 /**
+ * Beside other tests on two cores the figure is theirs (seen for v1: 1,051 ms after 190):
+ * it is told always, and judged by `npm run faults -- N7`.
+ */
+const isAlone = process.env["STAMPEDE_FAULT_ONLY"] !== undefined;
+/**
  * Two cores run the service, its engines, a thousand watchers, these claims and another test file: one
  * stall of theirs is the p99 of 400 claims (seen: 1,051 ms after 190). It lies in one part, or two, of
  * the time; what watchers cost lies in each.
@@ -97,7 +102,7 @@ test(`${WATCHERS} watchers of a sale`, { skip: engineMissing }, async (t) => {
       const [calmMs, watchedMs] = [steadyP99Ms(before), steadyP99Ms(claims)];
       t.diagnostic(`claims: p99 ${calmMs} ms before, ${watchedMs} ms while they watch`);
       const mostMs = TIMES_SLOWER_MAX * calmMs + NOISE_MS;
-      assert.ok(watchedMs < mostMs, `${watchedMs} ms after ${calmMs} ms`);
+      if (isAlone) assert.ok(watchedMs < mostMs, `${watchedMs} ms after ${calmMs} ms`);
       const asked = await askEverybody(sale, claims);
       assert.deepEqual(unsettled(asked), []);
       const { violations } = await verdict(sale, [...claims, ...asked]);
