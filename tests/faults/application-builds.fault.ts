@@ -30,6 +30,7 @@ import {
   openSale,
   people,
   tally,
+  throughInstance,
   until,
   withDatabase,
 } from "./support/sale.ts";
@@ -146,7 +147,7 @@ async function sellTogether({ sale, row, told }: Selling, { next }: Builds): Pro
   const spreadMs = row.pick(BOTH_MS.from, BOTH_MS.to);
   const [here, there] = await Promise.all([
     claimAtOnce(sale, people(HERE), { spreadMs }),
-    claimAtOnce(at(sale, next), people(THERE), { spreadMs }),
+    claimAtOnce(throughInstance(sale, next), people(THERE), { spreadMs }),
   ]);
   told.push(...here, ...there);
   return { here, there };
@@ -158,7 +159,7 @@ async function finish(
   next: Program,
   healedMs: number,
 ): Promise<void> {
-  const there = at(sale, next);
+  const there = throughInstance(sale, next);
   const left = told.filter(({ outcome }) => outcome === "refused" || outcome === "unknown");
   const persons = [...new Set(left.map(({ person }) => person)), ...people(AFTER)];
   const within = { spreadMs: 500, deadlineMs: 20_000 };
@@ -169,11 +170,6 @@ async function finish(
   const held = async (): Promise<unknown> =>
     redisCommand(testEngine("redis"), "HLEN", keyOf(sale, "persons"));
   await until(async () => (await held()) === LIMIT, "S16: Redis' persons are those of the rows");
-}
-
-function at(sale: Sale, program: Program): Sale {
-  const { hostname: address, port, host: authority } = new URL(program.url);
-  return { ...sale, program, target: { address, port: Number(port), authority } };
 }
 
 function keyOf({ eventId }: Sale, name: string): string {

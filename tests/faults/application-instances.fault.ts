@@ -21,6 +21,7 @@ import {
   people,
   readStored,
   tally,
+  throughInstance,
   unsettled,
   until,
   verdict,
@@ -74,9 +75,7 @@ test(
 );
 
 async function wave({ sale, told }: FaultSale, program: Program): ReturnType<typeof claimAtOnce> {
-  const { hostname, port, host } = new URL(program.url);
-  const target = { address: hostname, port: Number(port), authority: host };
-  const attempts = await claimAtOnce({ ...sale, program, target }, people(PEOPLE_A_WAVE), {
+  const attempts = await claimAtOnce(throughInstance(sale, program), people(PEOPLE_A_WAVE), {
     spreadMs: EVERY_MS / 2,
   });
   told.push(...attempts);

@@ -18,6 +18,7 @@ import {
   openSale,
   people,
   tally,
+  throughInstance,
   withDatabase,
 } from "./support/sale.ts";
 
@@ -33,8 +34,7 @@ describe("an engine that does not answer in time", { skip: engineMissing }, () =
     const { program, redis } = await startBehindProxies(t);
     const other = await startProgram(t, { DATABASE_URL: program.databaseUrl });
     const cut = await openSale(program, { mechanism: "redis-counter", limit: LIMIT });
-    const { hostname: address, port, host: authority } = new URL(other.url);
-    const well = { ...cut, target: { address, port: Number(port), authority } };
+    const well = throughInstance(cut, other);
     redis.set({ blackhole: true });
     row.injected();
     // Half of the coupons at most: what is left must not be sold by the instance that is cut off.

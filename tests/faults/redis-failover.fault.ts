@@ -29,6 +29,7 @@ import {
   openSale,
   people,
   readStored,
+  throughInstance,
   until,
   withDatabase,
 } from "./support/sale.ts";
@@ -240,8 +241,7 @@ async function withRowHeld<Value>(sale: Sale, run: () => Promise<Value>): Promis
 
 /** Others come to the instance that still asks the old primary. */
 async function claimThere({ sale }: FaultSale, program: Program): Promise<Attempt[]> {
-  const { hostname: address, port, host: authority } = new URL(program.url);
-  const elsewhere = { ...sale, target: { address, port: Number(port), authority } };
+  const elsewhere = throughInstance(sale, program);
   const within = { spreadMs: SPLIT_MS, deadlineMs: 30_000 };
   return claimUntilAnswered(elsewhere, people(PEOPLE_THERE), within);
 }
