@@ -75,11 +75,12 @@ test(
         async () => {
           const sale = await openSale(shop, { mechanism, limit: 150 });
           const waiting = { spreadMs: 2_000, deadlineMs: 15_000 };
-          const claims = claimUntilAnswered(sale, people(200), waiting);
+          // Fewer than there are coupons, so that however slow the stop is, the sale goes on after it.
+          const before = claimUntilAnswered(sale, people(140), waiting);
           await untilTrue("a part is issued", async () => (await issuedOf(sale)) >= 30);
           await second.running.stop(signal);
-          assert.ok((await issuedOf(sale)) < sale.limit, "the sale was over before the stop");
-          await isRight(sale, await claims);
+          const after = claimUntilAnswered(sale, people(60), waiting);
+          await isRight(sale, [...(await before), ...(await after)]);
           const port = Number(new URL(second.url).port);
           second = await nativeServer(t, cluster, { ...plan, name: "api-2", port });
         },

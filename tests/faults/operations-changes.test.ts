@@ -70,6 +70,7 @@ test("an operator changes events while people claim", { skip: engineMissing }, a
           claimUntilAnswered(sale, people(PEOPLE), options),
           operate(sale, row, brokers),
         ]);
+        told.push(...operated.told);
         assertPaused(sale, row, told, operated.pause);
         const now = await readEvent(program, sale.eventId);
         assert.equal(now?.limit, operated.limit, "S20: the limit is the last that was accepted");
@@ -114,7 +115,13 @@ test("an operator changes events while people claim", { skip: engineMissing }, a
 
 type Pause = { readonly fromMs: number; readonly untilMs: number };
 
-type Operated = { readonly limit: number; readonly accepted: number; readonly pause: Pause };
+type Operated = {
+  readonly limit: number;
+  readonly accepted: number;
+  readonly pause: Pause;
+  /** What one person was told who came during the pause, whatever the crowd was doing. */
+  readonly told: readonly Attempt[];
+};
 
 /** All that the operator does to a sale that has begun. */
 async function operate(sale: Sale, row: Row, brokers: string): Promise<Operated> {
@@ -125,6 +132,7 @@ async function operate(sale: Sale, row: Row, brokers: string): Promise<Operated>
   row.injected();
   const fromMs = paused.returnedMs + COUNTS_MS[sale.mechanism];
   await pause(fromMs - performance.now() + PAUSED_MS);
+  const told = await claimAtOnce(sale, people(1));
   if (sale.mechanism === "kafka-queue") {
     // The door is shut, not the line: nobody comes any more, and all who came are decided.
     const at = await topicOf({ sale, brokers });
@@ -136,7 +144,7 @@ async function operate(sale: Sale, row: Row, brokers: string): Promise<Operated>
   const resumed = await change(sale, seen(paused), { paused: false });
   const { limit, accepted } = await raiseToTheEnd(sale, row, seen(resumed));
   const untilMs = resumed.sentMs;
-  return { limit, accepted: accepted + 3, pause: { fromMs, untilMs } };
+  return { limit, accepted: accepted + 3, pause: { fromMs, untilMs }, told };
 }
 
 /** Several raises by operators who have all read the same version: one of them wins. */
