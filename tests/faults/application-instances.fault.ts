@@ -8,6 +8,7 @@ import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Program } from "../support/program.ts";
 import { marksOfAllRows } from "./marks.ts";
+import { withWritesHeld } from "./support/held-row.ts";
 import { startOnPrivateEngines } from "./support/private-engines.ts";
 import { procMissing } from "./support/processes.ts";
 import { redisCommand } from "./support/redis-command.ts";
@@ -27,8 +28,9 @@ import {
   verdict,
 } from "./support/sale.ts";
 import type { Sale } from "./support/sale.ts";
-import { assertGuardsSilent, counted, withWritesHeld } from "./support/sale-under-fault.ts";
+import { assertGuardsSilent } from "./support/sale-under-fault.ts";
 import type { FaultSale } from "./support/sale-under-fault.ts";
+import { counted } from "./support/service-state.ts";
 
 const KILLS = 6;
 const EVERY_MS = 2_000;

@@ -11,6 +11,7 @@ import { testEngine } from "@stampede/infrastructure/embedded";
 import type { Attempt } from "@stampede/lab";
 import { startProgram } from "../support/program.ts";
 import { marks } from "./marks.ts";
+import { withWritesHeld } from "./support/held-row.ts";
 import { redisCommand } from "./support/redis-command.ts";
 import { faultRow } from "./support/row.ts";
 import {
@@ -26,7 +27,7 @@ import {
   verdict,
 } from "./support/sale.ts";
 import type { Sale } from "./support/sale.ts";
-import { counted, withWritesHeld } from "./support/sale-under-fault.ts";
+import { counted } from "./support/service-state.ts";
 
 const LIMIT = 60;
 const SERVED_BEFORE = 10;

@@ -29,7 +29,7 @@ import {
   verdict,
 } from "./support/sale.ts";
 import type { Sale } from "./support/sale.ts";
-import { counted } from "./support/sale-under-fault.ts";
+import { counted } from "./support/service-state.ts";
 
 const STREAMS = 1_000;
 const PEOPLE = 200;

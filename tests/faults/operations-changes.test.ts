@@ -29,10 +29,11 @@ import {
 } from "./support/sale.ts";
 import type { Sale } from "./support/sale.ts";
 
-const PEOPLE = 300;
-const SPREAD_MS = 6_000;
+const PEOPLE = 400;
+const SPREAD_MS = 8_000;
 const DEADLINE_MS = 40_000;
-const LIMIT = 150;
+/** So many that those who waited for the end of the pause, and come at once then, do not take them all. */
+const LIMIT = 250;
 const RACERS = 6;
 const PAUSED_MS = 600;
 /**
@@ -119,7 +120,7 @@ type Operated = {
   readonly limit: number;
   readonly accepted: number;
   readonly pause: Pause;
-  /** What one person was told who came during the pause, whatever the crowd was doing. */
+  /** What one person was told who came during the pause, whatever the crowd did, and again after it. */
   readonly told: readonly Attempt[];
 };
 
@@ -132,7 +133,8 @@ async function operate(sale: Sale, row: Row, brokers: string): Promise<Operated>
   row.injected();
   const fromMs = paused.returnedMs + COUNTS_MS[sale.mechanism];
   await pause(fromMs - performance.now() + PAUSED_MS);
-  const told = await claimAtOnce(sale, people(1));
+  const latecomer = people(1);
+  const told = await claimAtOnce(sale, latecomer);
   if (sale.mechanism === "kafka-queue") {
     // The door is shut, not the line: nobody comes any more, and all who came are decided.
     const at = await topicOf({ sale, brokers });
@@ -142,7 +144,12 @@ async function operate(sale: Sale, row: Row, brokers: string): Promise<Operated>
     );
   }
   const resumed = await change(sale, seen(paused), { paused: false });
-  const { limit, accepted } = await raiseToTheEnd(sale, row, seen(resumed));
+  const options = { spreadMs: 0, deadlineMs: DEADLINE_MS };
+  const [{ limit, accepted }, later] = await Promise.all([
+    raiseToTheEnd(sale, row, seen(resumed)),
+    claimUntilAnswered(sale, latecomer, options),
+  ]);
+  told.push(...later);
   const untilMs = resumed.sentMs;
   return { limit, accepted: accepted + 3, pause: { fromMs, untilMs }, told };
 }

@@ -8,6 +8,7 @@ import { test } from "node:test";
 import { testEngine } from "@stampede/infrastructure/embedded";
 import type { Attempt } from "@stampede/lab";
 import { startProgram } from "../support/program.ts";
+import { withWritesHeld } from "./support/held-row.ts";
 import { redisCommand } from "./support/redis-command.ts";
 import { endSale, makeEvent, saleOf } from "./support/operations.ts";
 import { faultRow } from "./support/row.ts";
@@ -22,7 +23,6 @@ import {
   until,
 } from "./support/sale.ts";
 import type { Sale } from "./support/sale.ts";
-import { withWritesHeld } from "./support/sale-under-fault.ts";
 
 const OLD_LIMIT = 30;
 const OLD_PEOPLE = 45;

@@ -11,7 +11,8 @@ import { logOf, startOnPrivateEngines } from "./support/private-engines.ts";
 import type { PrivateEngine } from "./support/private-engines.ts";
 import { procMissing } from "./support/processes.ts";
 import { engineMissing, MECHANISMS } from "./support/sale.ts";
-import { PASSERS_BY, sellUnderFault, untilEngine } from "./support/sale-under-fault.ts";
+import { PASSERS_BY, sellUnderFault } from "./support/sale-under-fault.ts";
+import { untilEngine } from "./support/service-state.ts";
 
 /** How long it stays away after the service has noticed. */
 const AWAY_MS = 500;

@@ -13,18 +13,13 @@ import { setTimeout as pause } from "node:timers/promises";
 import type pg from "pg";
 import type { Program } from "../support/program.ts";
 import { marks } from "./marks.ts";
+import { waitingWriters, withWritesHeld } from "./support/held-row.ts";
 import { takeAllConnections } from "./support/postgres-connections.ts";
 import { startOnPrivateEngines } from "./support/private-engines.ts";
 import { procMissing } from "./support/processes.ts";
 import { engineMissing, MECHANISMS, until, withDatabase } from "./support/sale.ts";
-import {
-  answersBetween,
-  PASSERS_BY,
-  sellUnderFault,
-  untilEngine,
-  waitingWriters,
-  withWritesHeld,
-} from "./support/sale-under-fault.ts";
+import { answersBetween, PASSERS_BY, sellUnderFault } from "./support/sale-under-fault.ts";
+import { untilEngine } from "./support/service-state.ts";
 
 const CONNECTIONS_MAX = 40;
 const ROUNDS = 3;

@@ -19,8 +19,9 @@ import { procMissing } from "./support/processes.ts";
 import { redisCommand } from "./support/redis-command.ts";
 import { faultRow } from "./support/row.ts";
 import { engineMissing, MECHANISMS, tally } from "./support/sale.ts";
-import { assertOthersNoticeNothing, counted, sellUnderFault } from "./support/sale-under-fault.ts";
+import { assertOthersNoticeNothing, sellUnderFault } from "./support/sale-under-fault.ts";
 import type { Finished } from "./support/sale-under-fault.ts";
+import { counted } from "./support/service-state.ts";
 
 const STILL_MS = 3_000;
 const FULL_MS = 1_500;

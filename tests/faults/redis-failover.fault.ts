@@ -11,6 +11,7 @@ import type { TestContext } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Attempt } from "@stampede/lab";
 import type { Program } from "../support/program.ts";
+import { whileRowHeld } from "./support/held-row.ts";
 import { startOnPrivateEngines } from "./support/private-engines.ts";
 import type { PrivateEngine, PrivateEngines } from "./support/private-engines.ts";
 import { procMissing } from "./support/processes.ts";
@@ -31,11 +32,11 @@ import {
   readStored,
   throughInstance,
   until,
-  withDatabase,
 } from "./support/sale.ts";
 import type { Sale } from "./support/sale.ts";
-import { assertOthersNoticeNothing, counted, sellUnderFault } from "./support/sale-under-fault.ts";
+import { assertOthersNoticeNothing, sellUnderFault } from "./support/sale-under-fault.ts";
 import type { FaultSale } from "./support/sale-under-fault.ts";
+import { counted } from "./support/service-state.ts";
 
 /** How far the replica is behind when it is promoted. */
 const BEHIND_MS = 1_000;
@@ -72,8 +73,8 @@ test(
         await at.replica.untilEven();
         const injectedMs = performance.now();
         at.replica.cutOff();
-        // Reservations of this second have no row when Redis is lost.
-        lost = await withRowHeld(sale, async () => {
+        // While another session has the row, nobody's reservation becomes one.
+        lost = await whileRowHeld(sale, async () => {
           await Promise.all([passBy(), pause(BEHIND_MS)]);
           return lostWith(at, sale);
         });
@@ -110,7 +111,7 @@ test(
     const told = await claimAtOnce(sale, people(SOME));
     await at.replica.untilEven();
     at.replica.cutOff();
-    const { lost, left } = await withRowHeld(sale, async () => {
+    const { lost, left } = await whileRowHeld(sale, async () => {
       const left = claimAtOnce(sale, people(SOME), { spreadMs: BEHIND_MS / 2 });
       await pause(BEHIND_MS);
       await at.program.kill();
@@ -229,17 +230,6 @@ async function personsIn({ url }: { readonly url: string }, sale: Sale): Promise
 
 function differ(one: readonly string[], other: readonly string[]): boolean {
   return one.toSorted().join() !== other.toSorted().join();
-}
-
-/** While another session has the event's row, nobody's reservation becomes one. */
-async function withRowHeld<Value>(sale: Sale, run: () => Promise<Value>): Promise<Value> {
-  return withDatabase(sale.program, async (holder) => {
-    await holder.query("BEGIN");
-    await holder.query("SELECT 1 FROM events WHERE id = $1 FOR UPDATE", [sale.eventId]);
-    const value = await run();
-    await holder.query("ROLLBACK");
-    return value;
-  });
 }
 
 async function rebuiltByAll(programs: readonly Program[]): Promise<boolean> {

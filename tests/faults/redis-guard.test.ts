@@ -8,7 +8,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Attempt } from "@stampede/lab";
 import { marks } from "./marks.ts";
-import { blockedSessions } from "./support/held-row.ts";
+import { blockedSessions, waitingWriters, withWritesHeld } from "./support/held-row.ts";
 import { startOnPrivateEngines } from "./support/private-engines.ts";
 import { procMissing } from "./support/processes.ts";
 import { finishRow } from "./support/proxy-program.ts";
@@ -23,7 +23,7 @@ import {
   until,
   withDatabase,
 } from "./support/sale.ts";
-import { counted, waitingWriters, withWritesHeld } from "./support/sale-under-fault.ts";
+import { counted } from "./support/service-state.ts";
 
 const LIMIT = 100;
 const REFUSED = 'stampede_reconciler_repairs_total{kind="refused"}';

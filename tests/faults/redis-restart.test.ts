@@ -8,6 +8,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { marks } from "./marks.ts";
+import { withWritesHeld } from "./support/held-row.ts";
 import {
   appendOnlyFile,
   emptyRedis,
@@ -20,13 +21,11 @@ import { redisCommand } from "./support/redis-command.ts";
 import { engineMissing, MECHANISMS, tally } from "./support/sale.ts";
 import {
   assertOthersNoticeNothing,
-  counted,
   PASSERS_BY,
   sellUnderFault,
-  untilEngine,
-  withWritesHeld,
 } from "./support/sale-under-fault.ts";
 import type { FaultSale, PassBy } from "./support/sale-under-fault.ts";
+import { counted, untilEngine } from "./support/service-state.ts";
 
 const AWAY_MS = 300;
 const GOOD_CLAIM_MS_MAX = 2_000;

@@ -1,4 +1,6 @@
-// Another session holds an event's row: whoever claims by the database meanwhile waits for its lock.
+// Another session holds an event's row, or the coupons' table: whoever writes by the database meanwhile
+// waits for its lock.
+import type pg from "pg";
 import type { Program } from "../../support/program.ts";
 import { until, withDatabase } from "./sale.ts";
 import type { Sale } from "./sale.ts";
@@ -32,4 +34,32 @@ export async function blockedSessions(program: Program): Promise<number> {
     );
     return rows[0]!.blocked;
   });
+}
+
+/** Runs while the table is locked and so many writers hold their event's row and wait for it. */
+export async function withWritesHeld<Value>(
+  program: Program,
+  writers: number,
+  run: (client: pg.Client) => Promise<Value>,
+): Promise<Value> {
+  return withDatabase(program, async (client) => {
+    await client.query("BEGIN");
+    await client.query("LOCK TABLE coupon_issues IN EXCLUSIVE MODE");
+    await until(
+      async () => (await waitingWriters(client)).length >= writers,
+      `${writers} writers wait for the table`,
+    );
+    const value = await run(client);
+    await client.query("ROLLBACK");
+    return value;
+  });
+}
+
+/** Sessions that wait to write a row. (`pg_stat_activity` would not change within a transaction.) */
+export async function waitingWriters(client: pg.Client): Promise<readonly number[]> {
+  const { rows } = await client.query<{ pid: number }>(
+    `SELECT pid FROM pg_locks
+      WHERE NOT granted AND relation = 'coupon_issues'::regclass AND mode = 'RowExclusiveLock'`,
+  );
+  return rows.map(({ pid }) => pid);
 }

@@ -5,7 +5,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { Mechanism } from "@stampede/lab";
 import type pg from "pg";
 import type { Program } from "../../support/program.ts";
-import { blockedSessions, whileRowHeld } from "./held-row.ts";
+import { blockedSessions, waitingWriters, whileRowHeld, withWritesHeld } from "./held-row.ts";
 import { queueOf } from "./kafka-sale.ts";
 import { burst, burstUntil, leadingDecider } from "./pair-place.ts";
 import type { PairPlace, PairSale } from "./pair-place.ts";
@@ -15,7 +15,6 @@ import type { FaultProxy } from "./proxy.ts";
 import { redisCommand } from "./redis-command.ts";
 import { readStored, until, withDatabase } from "./sale.ts";
 import { takeAllConnections } from "./postgres-connections.ts";
-import { waitingWriters, withWritesHeld } from "./sale-under-fault.ts";
 
 export type FaultName =
   | "A4"

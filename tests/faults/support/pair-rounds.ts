@@ -12,10 +12,10 @@ import { burst, untilWhole } from "./pair-place.ts";
 import type { PairPlace, PairSale } from "./pair-place.ts";
 import { appendOnlyFile } from "./private-engines.ts";
 import { firstGoodMs } from "./proxy-program.ts";
+import { recovery } from "./recovery.ts";
 import { faultRow } from "./row.ts";
 import type { Row } from "./row.ts";
 import { claimAtOnce, claimUntilAnswered, openSale, people, readStored } from "./sale.ts";
-import { recovery } from "./sale-under-fault.ts";
 
 /** A slot of a round: what each mechanism meets in it. */
 export type Slot = Readonly<Partial<Record<Mechanism, FaultName>>>;

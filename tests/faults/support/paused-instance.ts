@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Program } from "../../support/program.ts";
+import { withWritesHeld } from "./held-row.ts";
 import { startOnPrivateEngines } from "./private-engines.ts";
 import { continueTree, stopTree } from "./processes.ts";
 import {
@@ -16,7 +17,7 @@ import {
   until,
 } from "./sale.ts";
 import type { Sale } from "./sale.ts";
-import { sellUnderFault, withWritesHeld } from "./sale-under-fault.ts";
+import { sellUnderFault } from "./sale-under-fault.ts";
 import type { FaultSale } from "./sale-under-fault.ts";
 
 /** Come to the other instance meanwhile. */

@@ -12,6 +12,7 @@ import type { Program } from "../../support/program.ts";
 import { endSale } from "./operations.ts";
 import type { PrivateEngine, PrivateEngines } from "./private-engines.ts";
 import { firstGoodMs } from "./proxy-program.ts";
+import { recovery } from "./recovery.ts";
 import { redisCommand } from "./redis-command.ts";
 import { faultRow } from "./row.ts";
 import type { Row } from "./row.ts";
@@ -25,7 +26,7 @@ import {
   until,
 } from "./sale.ts";
 import type { Sale } from "./sale.ts";
-import { assertGuardsSilent, recovery } from "./sale-under-fault.ts";
+import { assertGuardsSilent } from "./sale-under-fault.ts";
 
 const LIMIT = 150;
 const PEOPLE_FIRST = 60;

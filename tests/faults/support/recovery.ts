@@ -1,0 +1,103 @@
+// How long a sale takes to be itself again after a fault: the deadlines L1, L2, L3, L4, and L5 by
+// descriptors, measured from the moment of healing.
+import assert from "node:assert/strict";
+import { setTimeout as pause } from "node:timers/promises";
+import type { Attempt } from "@stampede/lab";
+import type { Program } from "../../support/program.ts";
+import type { PrivateEngine } from "./private-engines.ts";
+import { descriptorsOf } from "./processes.ts";
+import { redisCommand } from "./redis-command.ts";
+import type { Deadline } from "./row.ts";
+import { readStored, until, withDatabase } from "./sale.ts";
+import type { Sale } from "./sale.ts";
+
+/** Whoever waits for longer waits for something that does not come. */
+const REACHED_MS_MAX = 40_000;
+const POLL_MS = 20;
+/** The pools' connections, which are opened when they are first needed. */
+const DESCRIPTORS_MORE_MAX = 25;
+
+export type Recovered = Readonly<Partial<Record<Deadline, number>>>;
+
+/** How long after healing all coupons were rows (L1), and nothing was stuck (L4). */
+export async function recovery(
+  { redis }: { readonly redis: PrivateEngine },
+  sale: Sale,
+  healedMs: number,
+): Promise<Recovered> {
+  const endMs = healedMs + REACHED_MS_MAX;
+  const reached = async (condition: () => Promise<boolean>, what: string): Promise<number> => {
+    while (!(await condition())) {
+      assert.ok(performance.now() < endMs, `${sale.mechanism}: never ${what}`);
+      await pause(POLL_MS);
+    }
+    return performance.now() - healedMs;
+  };
+  const L1 = await reached(
+    async () => (await readStored(sale)).issued === sale.limit,
+    "issued all coupons",
+  );
+  const L4 = await reached(
+    async () => (await stuckSessions(sale)) === 0 && (await redisIsEven(redis, sale)),
+    "free of stuck sessions and reservations",
+  );
+  return { L1, L4 };
+}
+
+/** Sessions of the service that sit in a transaction: none of its own lasts longer than its locks. */
+async function stuckSessions({ program }: Sale): Promise<number> {
+  return withDatabase(program, async (client) => {
+    const { rows } = await client.query<{ stuck: number }>(
+      `SELECT count(*)::integer AS stuck FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name = 'stampede'
+          AND xact_start < clock_timestamp() - interval '5 s'`,
+    );
+    return rows[0]!.stuck;
+  });
+}
+
+/** S16: Redis has the latch and exactly as many persons as there are rows. */
+async function redisIsEven(redis: PrivateEngine, sale: Sale): Promise<boolean> {
+  if (sale.mechanism !== "redis-counter") return true;
+  const prefix = `stampede:{${sale.eventId}}`;
+  const held = await redisCommand(redis.url, "HLEN", `${prefix}:persons`);
+  const latch = await redisCommand(redis.url, "HGET", `${prefix}:state`, "latch");
+  return latch === "1" && held === sale.limit;
+}
+
+/** When the last of those who were left without a final answer before healing had one. */
+export function answeredAt(
+  answers: readonly Attempt[],
+  told: readonly Attempt[],
+  healedMs: number,
+): number {
+  const left = new Set(
+    told
+      .filter(({ outcome, sentMs }) => ["queued", "unknown"].includes(outcome) && sentMs < healedMs)
+      .map(({ person }) => person),
+  );
+  const first = new Map<string, number>();
+  for (const { person, outcome, returnedMs } of answers) {
+    if (!left.has(person) || !["issued", "replay", "sold-out"].includes(outcome)) continue;
+    first.set(person, Math.min(first.get(person) ?? Infinity, returnedMs));
+  }
+  return Math.max(healedMs, ...first.values());
+}
+
+/** When the first claim after healing was answered on its merits. */
+export function firstGoodAt(told: readonly Attempt[], healedMs: number): number {
+  const good = told.filter(
+    ({ outcome, returnedMs }) =>
+      returnedMs >= healedMs && !["refused", "unknown", "none"].includes(outcome),
+  );
+  return Math.min(...good.map(({ returnedMs }) => returnedMs));
+}
+
+/** L5 by descriptors: when they were back to what they were before anybody came. */
+export async function descriptorsBack({ pid }: Program, before: number): Promise<number> {
+  await until(
+    () => descriptorsOf(pid) <= before * 1.1 + DESCRIPTORS_MORE_MAX,
+    `${before} descriptors before, ${descriptorsOf(pid)} after: they come back`,
+  );
+  return performance.now();
+}
