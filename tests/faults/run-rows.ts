@@ -7,6 +7,7 @@ import type { RowReport } from "./support/row.ts";
 
 /** A file holds some rows of about a minute each; a hang must not keep a soak for ever. */
 const TEST_MS_MAX = 10 * 60_000;
+const SELECTED_REPORTER = join(import.meta.dirname, "selected-reporter.ts");
 
 export type RowsRun = {
   readonly files: readonly string[];
@@ -20,7 +21,9 @@ export type RowsRun = {
 
 /** Tests of our own tools: they name rows and are none. */
 const toolTests = new Set(
-  ["observer", "proxy", "summary"].map((tool) => `tests/faults/${tool}.test.ts`),
+  ["observer", "proxy", "selected-reporter", "summary"].map(
+    (tool) => `tests/faults/${tool}.test.ts`,
+  ),
 );
 
 /** Every file that may hold rows, the fast ones of each CI run and those that run here alone. */
@@ -33,15 +36,17 @@ export function faultFiles(): string[] {
 export async function runRows(
   run: RowsRun,
 ): Promise<{ readonly code: number; readonly reports: readonly RowReport[] }> {
+  const isSelection = run.only.length > 0;
   return withReports(async (reporting, reports) => {
     const code = await runTestFiles({
       files: run.files,
+      ...(isSelection ? { reporter: SELECTED_REPORTER } : {}),
       options: [`--test-concurrency=${run.concurrency}`, `--test-timeout=${TEST_MS_MAX}`],
       environment: {
         ...process.env,
         ...run.environment,
         ...reporting,
-        ...(run.only.length === 0 ? {} : { STAMPEDE_FAULT_ONLY: run.only.join(" ") }),
+        ...(isSelection ? { STAMPEDE_FAULT_ONLY: run.only.join(" ") } : {}),
       },
       signal: run.signal,
     });

@@ -77,6 +77,8 @@ type TestRun = {
   readonly files: readonly string[];
   /** For `node --test`. */
   readonly options: readonly string[];
+  /** Another reporter than `spec`: a name or a path. */
+  readonly reporter?: string;
   readonly environment: NodeJS.ProcessEnv;
   /** Ends the tests, each of their processes. */
   readonly signal: AbortSignal;
@@ -88,6 +90,7 @@ type TestRun = {
 export async function runTestFiles({
   files,
   options,
+  reporter = "spec",
   environment,
   signal,
   beforeSummary,
@@ -95,7 +98,7 @@ export async function runTestFiles({
   const colour = process.stdout.isTTY ? { FORCE_COLOR: "1" } : {};
   const child = spawn(
     process.execPath,
-    ["--test", "--test-reporter=spec", ...options, ...files],
+    ["--test", `--test-reporter=${reporter}`, ...options, ...files],
     // In a group of its own, so that one signal ends every test process.
     {
       stdio: ["ignore", beforeSummary === undefined ? "inherit" : "pipe", "inherit"],
