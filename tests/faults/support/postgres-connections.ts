@@ -10,10 +10,11 @@ import { until } from "./sale.ts";
 export async function takeAllConnections(url: string, holders: pg.Client[]): Promise<void> {
   const first = await connected(url);
   holders.push(first);
-  const others = "WHERE backend_type = 'client backend' AND application_name <> 'holder'";
   await until(async () => {
-    // By what is not ours: a session that is about to begin has no name yet.
-    await first.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity ${others}`);
+    await first.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE backend_type = 'client backend' AND application_name <> 'holder'`,
+    );
     for (;;) {
       try {
         holders.push(await connected(url));
@@ -22,8 +23,12 @@ export async function takeAllConnections(url: string, holders: pg.Client[]): Pro
         break;
       }
     }
-    const { rows } = await first.query(`SELECT 1 FROM pg_stat_activity ${others}`);
-    return rows.length === 0;
+    // By what is ours: a session that is about to begin has a connection and is in no view yet.
+    const { rows } = await first.query<{ all: boolean }>(
+      `SELECT count(*) = current_setting('max_connections')::integer AS all
+        FROM pg_stat_activity WHERE application_name = 'holder'`,
+    );
+    return rows[0]!.all;
   }, "the service has no session left");
 }
 
