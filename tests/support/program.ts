@@ -116,7 +116,9 @@ async function run(
 ): Promise<Running> {
   // Nothing of the tester's own shell may reach the program: a DATABASE_URL there names real data.
   const { PATH = "", HOME = "" } = process.env;
-  const child = spawn(process.execPath, [...serverNodeFlags, MAIN], {
+  // Nothing listens there before SIGUSR1: how tests see a program's heap (support/heap.ts of the faults).
+  const flags = [...serverNodeFlags, "--inspect-port=127.0.0.1:0"];
+  const child = spawn(process.execPath, [...flags, MAIN], {
     cwd: folder,
     env: { PATH, HOME, ...serverEnvironment, ...added },
     stdio: ["ignore", "pipe", "pipe"],

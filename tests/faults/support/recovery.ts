@@ -1,19 +1,23 @@
-// How long a sale takes to be itself again after a fault: the deadlines L1, L2, L3, L4, and L5 by
-// descriptors, measured from the moment of healing.
+// How long a sale takes to be itself again after a fault: the deadlines L1 to L5, measured from the
+// moment of healing.
 import assert from "node:assert/strict";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Attempt } from "@stampede/lab";
 import type { Program } from "../../support/program.ts";
 import type { PrivateEngine } from "./private-engines.ts";
+import { heapAtRest } from "./heap.ts";
 import { descriptorsOf } from "./processes.ts";
 import { redisCommand } from "./redis-command.ts";
 import type { Deadline } from "./row.ts";
-import { readStored, until, withDatabase } from "./sale.ts";
+import { readStored, withDatabase } from "./sale.ts";
 import type { Sale } from "./sale.ts";
 
 /** Whoever waits for longer waits for something that does not come. */
 const REACHED_MS_MAX = 40_000;
 const POLL_MS = 20;
+/** Each reading of the heap stops the program for a collection. */
+const RESOURCES_POLL_MS = 500;
+const RESOURCES_SHARE_MAX = 1.1;
 /** The pools' connections, which are opened when they are first needed. */
 const DESCRIPTORS_MORE_MAX = 25;
 
@@ -93,11 +97,30 @@ export function firstGoodAt(told: readonly Attempt[], healedMs: number): number 
   return Math.min(...good.map(({ returnedMs }) => returnedMs));
 }
 
-/** L5 by descriptors: when they were back to what they were before anybody came. */
-export async function descriptorsBack({ pid }: Program, before: number): Promise<number> {
-  await until(
-    () => descriptorsOf(pid) <= before * 1.1 + DESCRIPTORS_MORE_MAX,
-    `${before} descriptors before, ${descriptorsOf(pid)} after: they come back`,
-  );
-  return performance.now();
+/** Descriptors, and the heap of a program that has sold before: a first sale fills what stays. */
+export type Resources = { readonly descriptors: number; readonly heapBytes: number | null };
+
+/** Which programs have sold, by their process. */
+const warm = new Set<number>();
+
+export async function resourcesOf(program: Program): Promise<Resources> {
+  const heapBytes = warm.has(program.pid) ? await heapAtRest(program) : null;
+  return { descriptors: descriptorsOf(program.pid), heapBytes };
+}
+
+/** L5: waits until descriptors and memory are back to what they were before anybody came. */
+export async function resourcesBack(program: Program, before: Resources): Promise<Resources> {
+  const endMs = performance.now() + REACHED_MS_MAX;
+  const descriptorsMax = before.descriptors * RESOURCES_SHARE_MAX + DESCRIPTORS_MORE_MAX;
+  const heapBytesMax = (before.heapBytes ?? Infinity) * RESOURCES_SHARE_MAX;
+  for (;;) {
+    const now = await resourcesOf(program);
+    if (now.descriptors <= descriptorsMax && (now.heapBytes ?? 0) <= heapBytesMax) {
+      warm.add(program.pid);
+      return now;
+    }
+    const both = `before ${JSON.stringify(before)}, now ${JSON.stringify(now)}`;
+    assert.ok(performance.now() < endMs, `L5: descriptors and memory do not come back: ${both}`);
+    await pause(RESOURCES_POLL_MS);
+  }
 }

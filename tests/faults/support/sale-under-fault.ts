@@ -10,8 +10,7 @@ import { observe } from "./observer.ts";
 import type { Observer } from "./observer.ts";
 import { logOf } from "./private-engines.ts";
 import type { PrivateEngine, PrivateEngines } from "./private-engines.ts";
-import { descriptorsOf } from "./processes.ts";
-import { answeredAt, descriptorsBack, firstGoodAt, recovery } from "./recovery.ts";
+import { answeredAt, firstGoodAt, recovery, resourcesBack, resourcesOf } from "./recovery.ts";
 import type { Recovered } from "./recovery.ts";
 import { faultRow } from "./row.ts";
 import type { Deadline, Row } from "./row.ts";
@@ -39,7 +38,7 @@ const SPREAD_AFTER_MS = 500;
 /** Come in the middle of the fault, claim once, and never again. */
 export const PASSERS_BY = 20;
 
-const DESCRIPTORS_MS_MAX = 60_000;
+const RESOURCES_MS_MAX = 60_000;
 
 /** Milliseconds until each deadline's promise must be met; L3 is the engine's. */
 const DEADLINES_MS = { L1: 10_000, L2: 10_000, L4: 10_000 } as const;
@@ -80,7 +79,7 @@ export async function sellUnderFault(
   course: FaultCourse,
 ): Promise<readonly Finished[]> {
   const { people: count = PEOPLE, limit = LIMIT, spreadMs = SPREAD_MS } = course;
-  const descriptorsBefore = descriptorsOf(at.program.pid);
+  const before = await resourcesOf(at.program);
   const sales: FaultSale[] = [];
   for (const mechanism of course.mechanisms) {
     const row = faultRow(t, { ...course, mechanism });
@@ -123,9 +122,13 @@ export async function sellUnderFault(
   const outcomes = await Promise.allSettled(ends);
   for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
   await Promise.all(observers.map(assertNothingSeen));
-  const L5 = (await descriptorsBack(at.program, descriptorsBefore)) - times.healedMs;
+  const after = await resourcesBack(at.program, before);
+  const L5 = performance.now() - times.healedMs;
+  if (before.heapBytes !== null) {
+    t.diagnostic(`heap at rest: ${before.heapBytes} bytes before, ${after.heapBytes} after`);
+  }
   for (const { row } of sales) row.recovered("L5", Math.round(L5));
-  assert.ok(L5 <= DESCRIPTORS_MS_MAX, `descriptors were back after ${Math.round(L5)} ms`);
+  assert.ok(L5 <= RESOURCES_MS_MAX, `descriptors and memory were back after ${Math.round(L5)} ms`);
   assertGuardsSilent(at.postgres);
   return sales.map((one) => ({ ...one, ...times }));
 }
