@@ -49,8 +49,8 @@ const LOOK_EVERY_MS = 2;
 const COUNTS_MS = { "row-lock": 0, "redis-counter": 1_000, "kafka-queue": 1_000 } as const;
 
 const CLOSING_PEOPLE = 150;
-const CLOSING_SPREAD_MS = 3_000;
-const CLOSES_IN_MS = 1_400;
+const CLOSING_SPREAD_MS = 4_500;
+const CLOSES_IN_MS = 2_000;
 /** Two clocks' readings and an instant in between (S22). */
 const EDGE_MS = 50;
 
