@@ -30,6 +30,8 @@ const DEADLINE_MS = 12_000;
  */
 const KILL_AFTER_MS_MAX = 2;
 const ARRIVES_MS = 50;
+/** Which reply it is: on a busy machine a crowd makes few batches, and there is no third one. */
+const REPLY_MAX = 2;
 
 const FOUND = "a person who was never answered found the row of their first record";
 
@@ -43,7 +45,7 @@ test("A7: SIGKILL between the ack and the 202", { skip: engineMissing }, async (
   let healedMs = 0;
   for (let kill = 1; kill <= KILLS; kill += 1) {
     const persons = people(PEOPLE);
-    const trap = kafka.holdReply(row.pick(1, 3));
+    const trap = kafka.holdReply(row.pick(1, REPLY_MAX));
     const killAfterMs = row.pick(0, KILL_AFTER_MS_MAX);
     const killAsAcked = async (): Promise<void> => {
       await trap.sprung;

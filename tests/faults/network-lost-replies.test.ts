@@ -30,6 +30,8 @@ const LIMIT = 150;
 /** They come one by one, so that several transactions and calls carry the winners. */
 const SPREAD_MS = 1_500;
 const DEADLINE_MS = 12_000;
+/** Which reply it is: on a busy machine a crowd makes few batches, and there is no third one. */
+const REPLY_MAX = 2;
 
 const claims = async (sale: Sale, persons: readonly string[]): Promise<Attempt[]> =>
   claimUntilAnswered(sale, persons, { spreadMs: SPREAD_MS, deadlineMs: DEADLINE_MS });
@@ -116,7 +118,7 @@ async function cutScripts(t: TestContext, { timesInRow }: { timesInRow: 1 | 2 })
       openSale(program, { mechanism, limit: LIMIT }),
     ),
   );
-  const first = row.pick(1, 3);
+  const first = row.pick(1, REPLY_MAX);
   const traps = [first, timesInRow === 1 ? first + 2 : first + 1].map((n) => redis.cutReply(n));
   const [told, ...calm] = await Promise.all(
     [sale!, ...others].map(async (one) => claims(one, people(PEOPLE))),
@@ -155,7 +157,7 @@ async function killAwaiting(
   const row = faultRow(t, { row: name, mechanism, fault, expects: [situation] });
   const { program, postgres, kafka } = await startBehindProxies(t);
   const sale = await openSale(program, { mechanism, limit: LIMIT });
-  const trap = (held === "COMMIT" ? postgres : kafka).holdReply(row.pick(1, 3));
+  const trap = (held === "COMMIT" ? postgres : kafka).holdReply(row.pick(1, REPLY_MAX));
   const persons = people(PEOPLE);
   const killed = trap.sprung.then(async () => program.kill());
   const first = await claimAtOnce(sale, persons, { spreadMs: SPREAD_MS });

@@ -25,6 +25,8 @@ import {
 /** Few for v1: each claim holds its row for five round trips. */
 const CROWD = { people: 40, limit: 10, spreadMs: 2_000, deadlineMs: 90_000 };
 const SLICED_CROWD = { people: 300, limit: 100, spreadMs: 2_000, deadlineMs: 20_000 };
+/** Which reply it is: on a busy machine a crowd makes few batches, and there is no third one. */
+const REPLY_MAX = 2;
 
 describe("links that are slow or break", { skip: engineMissing }, () => {
   test("N3: 300 ± 200 ms and a reset now and then to each engine: nothing is wrong", async (t) => {
@@ -53,7 +55,7 @@ describe("links that are slow or break", { skip: engineMissing }, () => {
       begin() {
         for (const link of enginesOf(behind)) {
           link.set({ sliceBytesMax: 1 });
-          traps.push(link.cutReply(row.pick(1, 3), 3));
+          traps.push(link.cutReply(row.pick(1, REPLY_MAX), 3));
         }
       },
     });
