@@ -17,6 +17,7 @@ import {
   testEngineVariables,
 } from "@stampede/infrastructure/embedded";
 import type { EngineName, RunningEngine } from "@stampede/infrastructure/embedded";
+import { withTestFolder } from "./test-folder.ts";
 
 const starts = { postgres: startPostgres, redis: startRedis, kafka: startKafka } as const;
 
@@ -87,7 +88,13 @@ type TestRun = {
 };
 
 /** Runs the files and resolves with the exit code, 1 where a signal ended the run. */
-export async function runTestFiles({
+export async function runTestFiles(run: TestRun): Promise<number> {
+  return withTestFolder(async (folder) =>
+    runIn({ ...run, environment: { ...run.environment, TMPDIR: folder } }),
+  );
+}
+
+async function runIn({
   files,
   options,
   reporter = "spec",
