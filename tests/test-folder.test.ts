@@ -1,6 +1,6 @@
 // What a run of tests leaves behind: nothing, also where a test was interrupted and ended none of its own.
 //
-// Red when `endAllInside` in support/test-folder.ts looks at no working folders.
+// Red when `workingInside` in support/test-folder.ts finds nobody.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
