@@ -8,6 +8,7 @@ import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Attempt } from "@stampede/lab";
 import { finishRow, foundTheirRow, startBehindProxies } from "./support/proxy-program.ts";
+import { REPLY_MAX } from "./support/proxy.ts";
 import { faultRow } from "./support/row.ts";
 import {
   claimAtOnce,
@@ -30,8 +31,6 @@ const DEADLINE_MS = 12_000;
  */
 const KILL_AFTER_MS_MAX = 2;
 const ARRIVES_MS = 50;
-/** Which reply it is: on a busy machine a crowd makes few batches, and there is no third one. */
-const REPLY_MAX = 2;
 
 const FOUND = "a person who was never answered found the row of their first record";
 

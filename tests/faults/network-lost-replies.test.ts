@@ -12,6 +12,7 @@ import type { TestContext } from "node:test";
 import type { Attempt, Mechanism } from "@stampede/lab";
 import { marks } from "./marks.ts";
 import { finishRow, foundTheirRow, startBehindProxies } from "./support/proxy-program.ts";
+import { REPLY_MAX } from "./support/proxy.ts";
 import type { Trap } from "./support/proxy.ts";
 import { faultRow } from "./support/row.ts";
 import {
@@ -30,8 +31,6 @@ const LIMIT = 150;
 /** They come one by one, so that several transactions and calls carry the winners. */
 const SPREAD_MS = 1_500;
 const DEADLINE_MS = 12_000;
-/** Which reply it is: on a busy machine a crowd makes few batches, and there is no third one. */
-const REPLY_MAX = 2;
 
 const claims = async (sale: Sale, persons: readonly string[]): Promise<Attempt[]> =>
   claimUntilAnswered(sale, persons, { spreadMs: SPREAD_MS, deadlineMs: DEADLINE_MS });

@@ -10,6 +10,7 @@ import type { Attempt, Mechanism } from "@stampede/lab";
 import { marksOfAllRows } from "./marks.ts";
 import { finishRow, foundTheirRow, startBehindProxies } from "./support/proxy-program.ts";
 import type { ProxiedProgram } from "./support/proxy-program.ts";
+import { REPLY_MAX } from "./support/proxy.ts";
 import type { Trap } from "./support/proxy.ts";
 import { faultRow } from "./support/row.ts";
 import type { Row } from "./support/row.ts";
@@ -25,8 +26,6 @@ import {
 /** Few for v1: each claim holds its row for five round trips. */
 const CROWD = { people: 40, limit: 10, spreadMs: 2_000, deadlineMs: 90_000 };
 const SLICED_CROWD = { people: 300, limit: 100, spreadMs: 2_000, deadlineMs: 20_000 };
-/** Which reply it is: on a busy machine a crowd makes few batches, and there is no third one. */
-const REPLY_MAX = 2;
 
 describe("links that are slow or break", { skip: engineMissing }, () => {
   test("N3: 300 ± 200 ms and a reset now and then to each engine: nothing is wrong", async (t) => {

@@ -6,15 +6,18 @@
 // people of whom only Redis knows), when a Redis of another generation counts (step 1 of
 // redis/claim.lua), when the decider starts elsewhere than at the mark (`takeOver` in
 // kafka/decide-batch.ts), and when it draws the codes (`code` in kafka/claim-line.ts).
-import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { startOnPrivateEngines } from "./support/private-engines.ts";
-import type { PrivateEngine } from "./support/private-engines.ts";
 import { procMissing } from "./support/processes.ts";
-import { documentedSql, finishRestored, openSales, sellAll } from "./support/restored-sale.ts";
+import {
+  copyFolder,
+  documentedSql,
+  finishRestored,
+  openSales,
+  sellAll,
+} from "./support/restored-sale.ts";
 import type { At } from "./support/restored-sale.ts";
 import { engineMissing, withDatabase } from "./support/sale.ts";
 
@@ -27,7 +30,7 @@ test(
     const sales = await openSales(t, at.program, { row: "O2", fault });
     const before = await sellAll(sales, async () => {
       await at.postgres.stop();
-      copy(at.postgres, { from: "data", to: "copy" });
+      copyFolder(join(at.postgres.folder, "data"), join(at.postgres.folder, "copy"));
       await at.postgres.start();
     });
     await restore(at);
@@ -40,18 +43,8 @@ async function restore({ program, postgres }: At): Promise<void> {
   await program.stop();
   await postgres.stop();
   rmSync(join(postgres.folder, "data"), { recursive: true });
-  copy(postgres, { from: "copy", to: "data" });
+  copyFolder(join(postgres.folder, "copy"), join(postgres.folder, "data"));
   await postgres.start();
   await withDatabase(program, async (client) => client.query(documentedSql()));
   await program.restart();
-}
-
-/** With owner and mode, as a backup keeps them. */
-function copy(
-  { folder }: PrivateEngine,
-  way: { readonly from: string; readonly to: string },
-): void {
-  const args = ["-a", join(folder, way.from), join(folder, way.to)];
-  const { status, stderr } = spawnSync("cp", args, { encoding: "utf8" });
-  assert.equal(status, 0, stderr);
 }

@@ -3,8 +3,6 @@
 // left, with Redis rebuilt from the rows; v3 decides its log again, with the same winners.
 //
 // Red as operations-restored.fault.ts, whose end this shares.
-import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { chmod } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -19,7 +17,13 @@ import type { PrivateEngine } from "./support/private-engines.ts";
 import { procMissing } from "./support/processes.ts";
 import { startProxy } from "./support/proxy.ts";
 import type { FaultProxy } from "./support/proxy.ts";
-import { documentedSql, finishRestored, openSales, sellAll } from "./support/restored-sale.ts";
+import {
+  copyFolder,
+  documentedSql,
+  finishRestored,
+  openSales,
+  sellAll,
+} from "./support/restored-sale.ts";
 import type { At } from "./support/restored-sale.ts";
 import { engineMissing, until, withDatabase } from "./support/sale.ts";
 
@@ -60,8 +64,7 @@ async function startStandby(
   await chmod(dataFolder, 0o711);
   const folder = join(dataFolder, "postgres");
   await primary.stop();
-  const { status, stderr } = spawnSync("cp", ["-a", primary.folder, folder], { encoding: "utf8" });
-  assert.equal(status, 0, stderr);
+  copyFolder(primary.folder, folder);
   await primary.start();
   writeFileSync(join(folder, "data", "standby.signal"), "");
   const conninfo = `host=127.0.0.1 port=${link.port} user=${username} password=${password}`;

@@ -15,7 +15,14 @@ import { firstGoodMs } from "./proxy-program.ts";
 import { recovery } from "./recovery.ts";
 import { faultRow } from "./row.ts";
 import type { Row } from "./row.ts";
-import { claimAtOnce, claimUntilAnswered, openSale, people, readStored } from "./sale.ts";
+import {
+  assertAnswered,
+  claimAtOnce,
+  claimUntilAnswered,
+  openSale,
+  people,
+  readStored,
+} from "./sale.ts";
 
 /** A slot of a round: what each mechanism meets in it. */
 export type Slot = Readonly<Partial<Record<Mechanism, FaultName>>>;
@@ -179,8 +186,7 @@ async function endOf(place: PairPlace, one: RowSale, healedMs: number): Promise<
   told.push(...(await Promise.all(bursts)).flat(), ...after);
   const left = new Set(told.filter(isFault).map(({ person }) => person));
   told.push(...(await claimUntilAnswered(sale, [...left], options)));
-  const wrong = told.filter(({ status }) => ![200, 201, 202, 409, 503, null].includes(status));
-  assert.deepEqual(wrong, [], mechanism);
+  assertAnswered(told);
   // Who comes later than the healing is served later: from the last answer on.
   const lastMs = Math.max(healedMs, ...told.map(({ returnedMs }) => returnedMs));
   const { L1 = Number.NaN, L4 = Number.NaN } = await recovery(place, sale, lastMs);

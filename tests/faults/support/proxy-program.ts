@@ -90,7 +90,7 @@ export async function finishRow(
 export function firstGoodMs(attempts: readonly Attempt[], healedMs: number): number {
   const good = attempts.filter(
     ({ outcome, returnedMs }) =>
-      returnedMs >= healedMs && outcome !== "refused" && outcome !== "unknown",
+      returnedMs >= healedMs && !["refused", "unknown", "none"].includes(outcome),
   );
   return Math.min(...good.map(({ returnedMs }) => returnedMs)) - healedMs;
 }

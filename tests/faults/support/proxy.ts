@@ -21,6 +21,9 @@ import type { OpenReader, ReplyReader } from "./proxy-frames.ts";
 import { clearLink, openLane } from "./proxy-lane.ts";
 import type { Conditions, Link } from "./proxy-lane.ts";
 
+/** The last reply that surely comes: on a busy machine a crowd makes few batches, and no third one. */
+export const REPLY_MAX = 2;
+
 export type Trap = {
   /** Resolves when the reply came and was cut or held. */
   readonly sprung: Promise<void>;

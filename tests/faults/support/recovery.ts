@@ -88,15 +88,6 @@ export function answeredAt(
   return Math.max(healedMs, ...first.values());
 }
 
-/** When the first claim after healing was answered on its merits. */
-export function firstGoodAt(told: readonly Attempt[], healedMs: number): number {
-  const good = told.filter(
-    ({ outcome, returnedMs }) =>
-      returnedMs >= healedMs && !["refused", "unknown", "none"].includes(outcome),
-  );
-  return Math.min(...good.map(({ returnedMs }) => returnedMs));
-}
-
 /** Descriptors, and the heap of a program that has sold before: a first sale fills what stays. */
 export type Resources = { readonly descriptors: number; readonly heapBytes: number | null };
 

@@ -3,6 +3,7 @@
 // as a sale of its own; v3 decides its log again from the mark, and everybody has the coupon that they
 // were told of.
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
@@ -18,6 +19,7 @@ import { faultRow } from "./row.ts";
 import type { Row } from "./row.ts";
 import {
   askEverybody,
+  assertAnswered,
   claimAtOnce,
   claimUntilAnswered,
   openSale,
@@ -127,6 +129,12 @@ async function untilIssued(sales: readonly Sold[], least: number): Promise<void>
   }
 }
 
+/** With owner and mode, as a backup keeps them. */
+export function copyFolder(from: string, to: string): void {
+  const { status, stderr } = spawnSync("cp", ["-a", from, to], { encoding: "utf8" });
+  assert.equal(status, 0, stderr);
+}
+
 /** What the operator is told to run: no other way is tried here. */
 export function documentedSql(): string {
   const text = readFileSync(join(import.meta.dirname, "../../../docs/operating.md"), "utf8");
@@ -231,11 +239,6 @@ async function decideAgain(
 /** Without the event's own counter, which the reading has beside it. */
 function couponOf({ seq, userId, code, issuedAt, ticket }: StoredRow): StoredRow {
   return { seq, userId, code, issuedAt, ticket };
-}
-
-function assertAnswered(told: readonly Attempt[]): void {
-  const bad = told.filter(({ status }) => ![200, 201, 202, 409, 503, null].includes(status));
-  assert.deepEqual(bad, []);
 }
 
 async function settle(

@@ -10,12 +10,14 @@ import { observe } from "./observer.ts";
 import type { Observer } from "./observer.ts";
 import { logOf } from "./private-engines.ts";
 import type { PrivateEngine, PrivateEngines } from "./private-engines.ts";
-import { answeredAt, firstGoodAt, recovery, resourcesBack, resourcesOf } from "./recovery.ts";
+import { firstGoodMs } from "./proxy-program.ts";
+import { answeredAt, recovery, resourcesBack, resourcesOf } from "./recovery.ts";
 import type { Recovered } from "./recovery.ts";
 import { faultRow } from "./row.ts";
 import type { Deadline, Row } from "./row.ts";
 import {
   askEverybody,
+  assertAnswered,
   claimAtOnce,
   claimUntilAnswered,
   openSale,
@@ -155,14 +157,11 @@ async function judgeSale(
   goodClaimMsMax: number,
 ): Promise<void> {
   const { mechanism, limit } = sale;
-  assert.deepEqual(
-    told.filter(({ status }) => ![200, 201, 202, 409, 503, null].includes(status)),
-    [],
-  );
+  assertAnswered(told);
   const asked = await askEverybody(sale, told);
   assert.deepEqual(unsettled(asked), [], `${mechanism}: L2, everybody has a final answer`);
   const L2 = answeredAt([...told, ...asked], told, healedMs) - healedMs;
-  const L3 = firstGoodAt(told, healedMs) - healedMs;
+  const L3 = firstGoodMs(told, healedMs);
   const { violations, stored } = await verdict(sale, [...told, ...asked]);
   row.judged(told, violations.length);
   assert.deepEqual(violations, [], mechanism);

@@ -169,6 +169,12 @@ export async function askEverybody(sale: Sale, told: readonly Attempt[]): Promis
   return answers;
 }
 
+/** Whatever became of a claim, it was told so by one of the answers that a claim has. */
+export function assertAnswered(told: readonly Attempt[]): void {
+  const wrong = told.filter(({ status }) => ![200, 201, 202, 409, 503, null].includes(status));
+  assert.deepEqual(wrong, []);
+}
+
 /** The people whose last answer is not final. */
 export function unsettled(answers: readonly Attempt[]): string[] {
   const last = new Map(answers.map((answer) => [answer.person, answer]));
