@@ -8,6 +8,7 @@ import type { CouponIssue } from "../src/model/coupon-issue.ts";
 import type { CouponIssuer, EventStore } from "../src/ports.ts";
 import { ok } from "../src/result.ts";
 import { settle } from "./settle.ts";
+import { until } from "./until.ts";
 
 /** An event for a test; times are relative to the database's now, in milliseconds. */
 export type OpenEvent = {
@@ -16,7 +17,7 @@ export type OpenEvent = {
   readonly closesInMs?: number;
 };
 
-export type OpenedIssuer = {
+type OpenedIssuer = {
   readonly issuer: CouponIssuer;
   readonly eventId: EventId;
   readonly store: EventStore;
@@ -25,7 +26,8 @@ export type OpenedIssuer = {
 /** Makes an event of the mechanism under test and cleans up by `t.after`. */
 export type OpenIssuer = (t: TestContext, event: OpenEvent) => Promise<OpenedIssuer>;
 
-const OPERATOR_CHANGE_MS_MAX = 1_000;
+/** An operator's change counts at once or within a second, whatever the mechanism promises. */
+const OPERATOR_CHANGE = { msMax: 1_000 };
 
 /** What every mechanism must do. */
 export function couponIssuerContract(mechanism: string, open: OpenIssuer): void {
@@ -142,7 +144,11 @@ function windowTests(open: OpenIssuer): void {
       asked += 1;
       return (await issuer.claim(eventId, person(asked))).kind === "refused";
     };
-    await until(async () => (await isRefused()) && (await isRefused()));
+    await until(
+      async () => (await isRefused()) && (await isRefused()),
+      "a pause counts",
+      OPERATOR_CHANGE,
+    );
     assert.deepEqual(await issuer.claim(eventId, person(asked + 1)), {
       kind: "refused",
       refusal: { kind: "paused" },
@@ -152,10 +158,14 @@ function windowTests(open: OpenIssuer): void {
       couponIssue: holder,
     });
     await store.change(eventId, 2, (event) => ok({ ...event, paused: false, version: 3 }));
-    await until(async () => {
-      const answer = await issuer.claim(eventId, person(asked + 2));
-      return answer.kind !== "refused";
-    });
+    await until(
+      async () => {
+        const answer = await issuer.claim(eventId, person(asked + 2));
+        return answer.kind !== "refused";
+      },
+      "the end of a pause counts",
+      OPERATOR_CHANGE,
+    );
   });
 
   test("hands out the further coupons of a raised limit", async (t) => {
@@ -199,14 +209,6 @@ function statusTests(open: OpenIssuer): void {
 
 function bySeq(a: CouponIssue, b: CouponIssue): number {
   return a.seq - b.seq;
-}
-
-/** An operator's change counts at once or within a second, whatever the mechanism promises. */
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  const deadlineMs = Date.now() + OPERATOR_CHANGE_MS_MAX;
-  while (!(await condition())) {
-    assert.ok(Date.now() < deadlineMs, "an operator's change must count within a second");
-  }
 }
 
 async function rows(store: EventStore, eventId: EventId): Promise<readonly CouponIssue[]> {

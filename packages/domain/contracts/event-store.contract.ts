@@ -4,7 +4,8 @@ import { describe, test } from "node:test";
 import type { EventId } from "../src/ids.ts";
 import { parseEventId } from "../src/ids.ts";
 import { changeCouponEvent, newCouponEvent } from "../src/model/coupon-event.ts";
-import type { Mechanism, NewEvent } from "../src/model/coupon-event.ts";
+import type { NewEvent } from "../src/model/coupon-event.ts";
+import type { Mechanism } from "../src/model/mechanism.ts";
 import type { EventStore } from "../src/ports.ts";
 import { refuse } from "../src/result.ts";
 
@@ -59,7 +60,7 @@ export function eventStoreContract(name: string, open: OpenStore): void {
       const seen: string[] = [];
       let cursor: string | null = null;
       do {
-        const page = await store.list({ size: 2, cursor });
+        const page = await store.list({ size: 2, cursor, all: false });
         assert.ok(page.ok);
         assert.ok(page.value.entries.length <= 2);
         seen.push(...page.value.entries.map((event) => event.id));
@@ -68,10 +69,28 @@ export function eventStoreContract(name: string, open: OpenStore): void {
       assert.deepEqual(seen, ["e", "d", "c", "b", "a"]);
     });
 
+    test("leaves an unlisted event out of the list, and shows it with all others", async (t) => {
+      const store = await open(t);
+      await create(store, { id: "shown" });
+      await create(store, { id: "hidden", listed: false });
+      const ids = async (all: boolean): Promise<readonly string[]> => {
+        const page = await store.list({ size: 9, cursor: null, all });
+        assert.ok(page.ok);
+        return page.value.entries.map((event) => event.id);
+      };
+      assert.deepEqual(await ids(false), ["shown"]);
+      assert.deepEqual(await ids(true), ["hidden", "shown"]);
+      const shown = await store.change(eventId("hidden"), 1, (event) =>
+        changeCouponEvent(event, { listed: true }),
+      );
+      assert.ok(shown.ok);
+      assert.deepEqual(await ids(false), ["hidden", "shown"]);
+    });
+
     test("refuses a cursor that is none", async (t) => {
       const store = await open(t);
       for (const cursor of ["x", "-1", "1.5", "9e99", "%00", "a_b_c"]) {
-        const page = await store.list({ size: 2, cursor });
+        const page = await store.list({ size: 2, cursor, all: false });
         assert.deepEqual(page, refuse({ kind: "cursor-unreadable" }), cursor);
         const issues = await store.issues(eventId("a"), { size: 2, cursor });
         assert.deepEqual(issues, refuse({ kind: "cursor-unreadable" }), cursor);
@@ -131,7 +150,11 @@ let made = 0;
 
 function create(
   store: EventStore,
-  wanted: { id?: string; name?: string; limit?: number; pace?: number; mechanism?: Mechanism },
+  wanted: Partial<Pick<NewEvent, "name" | "limit" | "listed">> & {
+    id?: string;
+    pace?: number;
+    mechanism?: Mechanism;
+  },
 ): ReturnType<typeof store.create> {
   made += 1;
   const event: NewEvent = {
@@ -142,6 +165,7 @@ function create(
     opensAtMs: null,
     closesAtMs: null,
     pace: wanted.pace ?? null,
+    listed: wanted.listed ?? true,
   };
   return store.create(event.id, (nowMs) => newCouponEvent(event, nowMs));
 }

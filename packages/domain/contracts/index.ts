@@ -1,9 +1,4 @@
-export {
-  couponIssuerContract,
-  type OpenIssuer,
-  type OpenedIssuer,
-  type OpenEvent,
-} from "./coupon-issuer.contract.ts";
-export { eventStoreContract, type OpenStore } from "./event-store.contract.ts";
-export { progressFeedContract, type OpenFeed } from "./progress-feed.contract.ts";
-export { settle } from "./settle.ts";
+export { couponIssuerContract, type OpenEvent } from "./coupon-issuer.contract.ts";
+export { eventStoreContract } from "./event-store.contract.ts";
+export { progressFeedContract } from "./progress-feed.contract.ts";
+export { until } from "./until.ts";

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { TestContext } from "node:test";
 import { describe, test } from "node:test";
 import type { EventId } from "../src/ids.ts";
@@ -8,6 +7,7 @@ import type { Progress } from "../src/model/progress.ts";
 import type { CouponIssuer, EventStore, ProgressFeed } from "../src/ports.ts";
 import { ok } from "../src/result.ts";
 import { settle } from "./settle.ts";
+import { until } from "./until.ts";
 
 /** Makes an open event with two coupons and cleans up by `t.after`. */
 export type OpenFeed = (t: TestContext) => Promise<{
@@ -39,7 +39,7 @@ export function progressFeedContract(name: string, open: OpenFeed): void {
       await settle(issuer, eventId, person("ana"));
       await settle(issuer, eventId, person("bo"));
       for (const frames of watchers) {
-        await until(() => frames.at(-1)?.state === "sold-out");
+        await until(() => frames.at(-1)?.state === "sold-out", "every watcher is told the end");
         const ids = frames.map((frame) => frame.id);
         assert.deepEqual(
           ids,
@@ -56,7 +56,7 @@ export function progressFeedContract(name: string, open: OpenFeed): void {
       const stop = await feed.watch(eventId, (progress) => frames.push(progress));
       t.after(() => stop?.());
       await store.change(eventId, 1, (event) => ok({ ...event, limit: 5, version: 2 }));
-      await until(() => frames.at(-1)?.remaining === 5);
+      await until(() => frames.at(-1)?.remaining === 5, "the change is told");
     });
 
     test("tells nothing after the watch was stopped", async (t) => {
@@ -69,7 +69,7 @@ export function progressFeedContract(name: string, open: OpenFeed): void {
       stop?.();
       const before = stopped.length;
       await settle(issuer, eventId, person("ana"));
-      await until(() => watching.at(-1)?.issued === 1);
+      await until(() => watching.at(-1)?.issued === 1, "the other watcher is told");
       assert.equal(stopped.length, before);
     });
 
@@ -80,14 +80,6 @@ export function progressFeedContract(name: string, open: OpenFeed): void {
       assert.equal(await feed.watch(nowhere, () => assert.fail("no frame")), null);
     });
   });
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  const deadlineMs = Date.now() + 10_000;
-  while (!condition()) {
-    assert.ok(Date.now() < deadlineMs, "the feed must tell a change");
-    await sleep(5);
-  }
 }
 
 function person(text: string): NonNullable<ReturnType<typeof parseUserId>> {

@@ -13,7 +13,8 @@ export function memoryEventStore(state: MemoryState): EventStore {
       if (state.entries.has(id)) return refuse({ kind: "event-exists" });
       const made = make(state.nowMs());
       if (!made.ok) return made;
-      const entry = { event: made.value, issues: [], log: [], decided: 0 };
+      const queues = state.queues(made.value.mechanism);
+      const entry = { event: made.value, queues, issues: [], log: [], decided: 0, halted: false };
       state.entries.set(id, entry);
       return ok(reading(entry));
     },
@@ -22,7 +23,10 @@ export function memoryEventStore(state: MemoryState): EventStore {
       return entry === undefined ? null : reading(entry);
     },
     async list(page) {
-      const newestFirst = [...state.entries.values()].map((entry) => entry.event).toReversed();
+      const newestFirst = [...state.entries.values()]
+        .map((entry) => entry.event)
+        .filter((event) => page.all || event.listed)
+        .toReversed();
       const slice = pageOf(newestFirst, page);
       if (slice === null) return refuse({ kind: "cursor-unreadable" });
       return ok({ ...slice, nowMs: state.nowMs() });
@@ -31,7 +35,10 @@ export function memoryEventStore(state: MemoryState): EventStore {
       const entry = state.entries.get(id);
       if (entry === undefined) return refuse({ kind: "no-such-event" });
       if (entry.event.version !== version) return refuse({ kind: "stale-version" });
-      const decided = decide(entry.event);
+      const decided = decide(
+        entry.event,
+        entry.queues ? { halted: entry.halted, retired: false } : null,
+      );
       if (!decided.ok) return decided;
       entry.event = decided.value;
       notify(state, id);

@@ -1,1 +1,2 @@
+export { memoryMechanisms } from "./mechanisms.ts";
 export { memorySale, type MemorySale } from "./sale.ts";

@@ -10,10 +10,14 @@ export function memoryProgressFeed(state: MemoryState): ProgressFeed {
       if (entry === undefined) return null;
       let lastId = -1;
       const tell = (): void => {
-        const queue =
-          entry.event.mechanism === "kafka-queue"
-            ? { decided: entry.decided, lastWinningTicket: entry.issues.at(-1)?.ticket ?? null }
-            : null;
+        const queue = entry.queues
+          ? {
+              decided: entry.decided,
+              lastWinningTicket: entry.issues.at(-1)?.ticket ?? null,
+              halted: entry.halted,
+              haltChanges: entry.halted ? 1 : 0,
+            }
+          : null;
         const progress = progressOf(entry.event, queue, { nowMs: state.nowMs(), perSecond: 0 });
         if (progress.id <= lastId) return;
         lastId = progress.id;

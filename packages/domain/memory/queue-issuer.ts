@@ -1,5 +1,5 @@
 import type { EventId, UserId } from "../src/ids.ts";
-import { doorRefusal } from "../src/model/claim.ts";
+import { decideAtDoor } from "../src/model/claim.ts";
 import type { Ticket } from "../src/model/ticket.ts";
 import { ahead, guaranteed } from "../src/model/ticket.ts";
 import type { ClaimStatus, CouponIssuer } from "../src/ports.ts";
@@ -14,6 +14,7 @@ export function memoryQueueIssuer(
 ): { readonly issuer: CouponIssuer; readonly decide: (id: EventId, count?: number) => void } {
   const decide = (id: EventId, count = Number.MAX_SAFE_INTEGER): void => {
     const entry = entryOf(state, id);
+    if (entry.halted) return;
     for (const { userId, code } of entry.log.slice(entry.decided, entry.decided + count)) {
       issueTo(state, entry, { userId, door: null, ticket: entry.decided, code });
       entry.decided += 1;
@@ -23,13 +24,12 @@ export function memoryQueueIssuer(
   const issuer: CouponIssuer = {
     async claim(eventId, userId) {
       const entry = entryOf(state, eventId);
-      const couponIssue = entry.issues.find((issue) => issue.userId === userId);
-      if (couponIssue !== undefined) return { kind: "replayed", couponIssue };
-      if (entry.event.issued === entry.event.limit) {
-        return { kind: "refused", refusal: { kind: "sold-out" } };
+      const mine = entry.issues.find((issue) => issue.userId === userId) ?? null;
+      const decision = decideAtDoor(entry.event, mine, state.nowMs());
+      if (decision.kind === "replay") {
+        return { kind: "replayed", couponIssue: decision.couponIssue };
       }
-      const door = doorRefusal(entry.event, state.nowMs());
-      if (door !== null) return { kind: "refused", refusal: door };
+      if (decision.kind !== "pass") return { kind: "refused", refusal: decision.refusal };
       entry.log.push({ userId, code: state.drawCode() });
       return { kind: "queued", ticket: ticketOf(entry, entry.log.length - 1) };
     },
@@ -46,7 +46,9 @@ function statusOf(entry: MemoryEntry, userId: UserId, ticket: number | null): Cl
   const couponIssue = entry.issues.find((issue) => issue.userId === userId);
   if (couponIssue !== undefined) return { kind: "issued", couponIssue };
   if (entry.event.issued === entry.event.limit) return { kind: "sold-out" };
+  if (entry.event.voided) return { kind: "voided" };
   if (ticket === null || ticket < entry.decided) return { kind: "none" };
+  if (entry.halted) return { kind: "stalled", ticket };
   return { kind: "queued", ticket: ticketOf(entry, ticket) };
 }
 

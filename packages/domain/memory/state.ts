@@ -1,23 +1,28 @@
 import type { EventId, UserId } from "../src/ids.ts";
 import { invariant } from "../src/invariant.ts";
 import type { CouponEvent } from "../src/model/coupon-event.ts";
+import type { Mechanism } from "../src/model/mechanism.ts";
 import type { CouponIssue } from "../src/model/coupon-issue.ts";
 
-export type QueuedClaim = { readonly userId: UserId; readonly code: string };
+type QueuedClaim = { readonly userId: UserId; readonly code: string };
 
 /** One event with everything that came of it. */
 export type MemoryEntry = {
   event: CouponEvent;
   readonly issues: CouponIssue[];
-  /** kafka-queue: the log, in order, and how much of it is decided. */
+  /** Whether people queue: then the log has their claims in order, and so many of them are decided. */
+  readonly queues: boolean;
   readonly log: QueuedClaim[];
   decided: number;
+  /** Why nothing of it is decided any more: a test sets it, as a broken log would. */
+  halted: boolean;
 };
 
 /** What all memory adapters of one sale share: their "database". */
 export type MemoryState = {
   readonly entries: Map<EventId, MemoryEntry>;
   readonly nowMs: () => number;
+  readonly queues: (mechanism: Mechanism) => boolean;
   readonly drawCode: () => string;
   /** Called after every change of an event, as a database would notify. */
   readonly listeners: Map<EventId, Set<() => void>>;

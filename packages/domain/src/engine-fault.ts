@@ -1,5 +1,8 @@
 export type Engine = "postgres" | "redis" | "kafka";
 
+/** "off": this process was started without it. */
+export type EngineState = "up" | "down" | "off";
+
 /**
  * Whether what was asked for has happened: "not-applied" is certain that it has not, "unknown" is
  * certain of nothing. A write that was sent and not acknowledged is always "unknown".

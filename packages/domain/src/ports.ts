@@ -1,6 +1,6 @@
 import type { EventId, UserId } from "./ids.ts";
 import type { ClaimRefusal } from "./model/claim.ts";
-import type { CouponEvent } from "./model/coupon-event.ts";
+import type { CouponEvent, LineState } from "./model/coupon-event.ts";
 import type { CouponIssue } from "./model/coupon-issue.ts";
 import type { Progress } from "./model/progress.ts";
 import type { Ticket } from "./model/ticket.ts";
@@ -15,7 +15,13 @@ export type ClaimAnswer =
 export type ClaimStatus =
   | { readonly kind: "issued"; readonly couponIssue: CouponIssue }
   | { readonly kind: "queued"; readonly ticket: Ticket }
+  /** A coupon is reserved for this person, and its row is not committed yet: ask again. */
+  | { readonly kind: "pending" }
+  /** The line stands still until an operator acts; the place in it is kept. */
+  | { readonly kind: "stalled"; readonly ticket: number }
   | { readonly kind: "sold-out" }
+  /** The event was ended by an operator before this person had a coupon: final. */
+  | { readonly kind: "voided" }
   | { readonly kind: "none" };
 
 /** One mechanism that hands out the coupons of its events. */
@@ -50,6 +56,9 @@ export type Page<Entry> = {
 
 export type PageRequest = { readonly size: number; readonly cursor: string | null };
 
+/** `all`: those too that the shop's list leaves out. */
+type EventPageRequest = PageRequest & { readonly all: boolean };
+
 export type CursorRefusal = { readonly kind: "cursor-unreadable" };
 
 /** The events and what came of them. All calls reject with `EngineFault` when an engine fails. */
@@ -66,17 +75,18 @@ export interface EventStore {
   find(id: EventId): Promise<EventReading | null>;
   /** Events, newest first. */
   list(
-    page: PageRequest,
+    page: EventPageRequest,
   ): Promise<Result<Page<CouponEvent> & { readonly nowMs: number }, CursorRefusal>>;
   /**
    * Replaces the event by what `decide` makes of it, if it still is at `version`; otherwise changes
    * nothing. Of changes that name the same version at most one succeeds. `decide` is pure, sees the
-   * event with its current `issued`, and may run again after a lost race.
+   * event with its current `issued` and its line (null where nobody queues), and may run again after a
+   * lost race.
    */
   change<Refusal>(
     id: EventId,
     version: number,
-    decide: (event: CouponEvent) => Result<CouponEvent, Refusal>,
+    decide: (event: CouponEvent, line: LineState | null) => Result<CouponEvent, Refusal>,
   ): Promise<
     Result<
       EventReading,

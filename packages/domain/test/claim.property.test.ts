@@ -98,7 +98,7 @@ describe("any sequence of claims, changes and passing time", () => {
           opensAtMs: OPENS_MS,
           closesAtMs: CLOSES_MS,
         });
-        const { store, id, clock } = sale;
+        const { id, clock } = sale;
         const model: Model = {
           winners: [],
           limit,
@@ -112,7 +112,7 @@ describe("any sequence of claims, changes and passing time", () => {
             clock.nowMs += step.ms;
           } else if (step.kind === "change") {
             const wanted = { id, version: model.version, change: step.change };
-            const changed = await changeEvent(store, wanted);
+            const changed = await changeEvent(sale, wanted);
             assert.equal(changed.ok, applyChange(model, step.change));
           } else {
             const expected = expectedAnswer(model, step.person, clock.nowMs);

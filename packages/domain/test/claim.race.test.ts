@@ -6,9 +6,15 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { changeEvent, claimCoupon, claimStatus, decideClaim } from "@stampede/domain";
-import type { CouponIssue, CouponIssuer, EventStore, Issuers, Mechanism } from "@stampede/domain";
+import type {
+  CouponIssue,
+  CouponIssuer,
+  EventStore,
+  Mechanism,
+  Mechanisms,
+} from "@stampede/domain";
 import fc from "fast-check";
-import { couponIssue, openTestSale, person } from "./support.ts";
+import { couponIssue, openTestSale, person, mechanismsWith } from "./support.ts";
 import type { TestSale } from "./support.ts";
 
 /** Waits until the scheduler lets it go on. */
@@ -96,7 +102,11 @@ function assertExact(rows: readonly CouponIssue[], limit: number, claims: readon
 }
 
 async function runCrowd(
-  parts: { readonly id: TestSale["id"]; readonly mechanism: Mechanism; readonly issuers: Issuers },
+  parts: {
+    readonly id: TestSale["id"];
+    readonly mechanism: Mechanism;
+    readonly mechanisms: Mechanisms;
+  },
   crowd: Crowd,
   options: {
     readonly travel: Travel;
@@ -104,7 +114,7 @@ async function runCrowd(
     readonly limitNow: () => Promise<number>;
   },
 ): Promise<{ readonly soldOut: boolean }> {
-  const { id, mechanism, issuers } = parts;
+  const { id, mechanism, mechanisms } = parts;
   const findMechanism = async (): Promise<Mechanism> => {
     await options.travel("the mechanism is looked up");
     return mechanism;
@@ -114,7 +124,7 @@ async function runCrowd(
   await Promise.all(
     crowd.claims.map(async (name) => {
       const claim = { eventId: id, userId: person(name), mechanism };
-      const answer = await claimCoupon({ findMechanism, issuers }, claim);
+      const answer = await claimCoupon({ findMechanism, mechanisms }, claim);
       const rows = await options.rows();
       if (!answer.ok) {
         assert.equal(answer.refusal.kind, "sold-out");
@@ -144,10 +154,10 @@ describe("a crowd whose steps interleave in any order", () => {
       fc.asyncProperty(fc.scheduler(), crowds, async (scheduler, crowd) => {
         const sale = await openTestSale("row-lock", { limit: crowd.limit });
         const travel = travelBy(scheduler);
-        const issuer = delayed(sale.issuers["row-lock"], travel);
-        const issuers = { ...sale.issuers, "row-lock": issuer };
+        const issuer = delayed(sale.issuerOf("row-lock"), travel);
+        const mechanisms = mechanismsWith(sale, "row-lock", issuer);
         const options = { travel, rows: sale.rows, limitNow: limitOf(sale) };
-        const parts = { id: sale.id, mechanism: "row-lock" as const, issuers };
+        const parts = { id: sale.id, mechanism: "row-lock", mechanisms };
         await scheduler.waitFor(runCrowd(parts, crowd, options));
         assertExact(await sale.rows(), crowd.limit, crowd.claims);
       }),
@@ -161,15 +171,15 @@ describe("a crowd whose steps interleave in any order", () => {
       fc.asyncProperty(fc.scheduler(), crowds, raises, async (scheduler, crowd, limits) => {
         const sale = await openTestSale("row-lock", { limit: crowd.limit });
         const travel = travelBy(scheduler);
-        const issuer = delayed(sale.issuers["row-lock"], travel);
-        const issuers = { ...sale.issuers, "row-lock": issuer };
+        const issuer = delayed(sale.issuerOf("row-lock"), travel);
+        const mechanisms = mechanismsWith(sale, "row-lock", issuer);
         const options = { travel, rows: sale.rows, limitNow: limitOf(sale) };
-        const store = delayedStore(sale.store, travel);
+        const operator = { ...sale, store: delayedStore(sale.store, travel) };
         const operators = limits.map(async (limit) => {
           const version = (await sale.store.find(sale.id))?.event.version ?? 0;
-          return changeEvent(store, { id: sale.id, version, change: { limit } });
+          return changeEvent(operator, { id: sale.id, version, change: { limit } });
         });
-        const parts = { id: sale.id, mechanism: "row-lock" as const, issuers };
+        const parts = { id: sale.id, mechanism: "row-lock", mechanisms };
         const people = runCrowd(parts, crowd, options);
         const [changed, told] = await scheduler.waitFor(
           Promise.all([Promise.all(operators), people]),
@@ -196,8 +206,8 @@ describe("a crowd whose steps interleave in any order", () => {
       fc.asyncProperty(fc.scheduler(), crowds, portions, async (scheduler, crowd, counts) => {
         const sale = await openTestSale("kafka-queue", { limit: crowd.limit });
         const travel = travelBy(scheduler);
-        const issuer = delayed(sale.issuers["kafka-queue"], travel);
-        const issuers = { ...sale.issuers, "kafka-queue": issuer };
+        const issuer = delayed(sale.issuerOf("kafka-queue"), travel);
+        const mechanisms = mechanismsWith(sale, "kafka-queue", issuer);
         const options = { travel, rows: sale.rows, limitNow: limitOf(sale) };
         const decider = async (): Promise<void> => {
           for (const count of counts) {
@@ -205,10 +215,10 @@ describe("a crowd whose steps interleave in any order", () => {
             sale.decide(sale.id, count);
           }
         };
-        const parts = { id: sale.id, mechanism: "kafka-queue" as const, issuers };
+        const parts = { id: sale.id, mechanism: "kafka-queue", mechanisms };
         const watchers = crowd.claims.map(async (name, ticket) => {
           const question = { eventId: sale.id, userId: person(name), ticket };
-          const status = await claimStatus({ ...sale, issuers }, question);
+          const status = await claimStatus({ ...sale, mechanisms }, question);
           assert.ok(status.ok);
           const rows = await sale.rows();
           if (status.value.kind === "sold-out") assert.equal(rows.length, crowd.limit);
@@ -235,9 +245,9 @@ describe("a crowd whose steps interleave in any order", () => {
         const sale = await openTestSale("row-lock", { limit: crowd.limit });
         const travel = travelBy(scheduler);
         const written: CouponIssue[] = [];
-        const issuers = { ...sale.issuers, "row-lock": carelessIssuer(sale, travel, written) };
+        const mechanisms = mechanismsWith(sale, "row-lock", carelessIssuer(sale, travel, written));
         const rows = async (): Promise<readonly CouponIssue[]> => Promise.resolve(written);
-        const parts = { id: sale.id, mechanism: "row-lock" as const, issuers };
+        const parts = { id: sale.id, mechanism: "row-lock", mechanisms };
         const options = { travel, rows, limitNow: limitOf(sale) };
         await scheduler.waitFor(runCrowd(parts, crowd, options));
         assertExact(written, crowd.limit, crowd.claims);

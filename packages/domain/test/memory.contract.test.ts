@@ -26,7 +26,7 @@ async function openEvent(
 ): Promise<EventId> {
   const id = parseEventId("spring");
   assert.ok(id !== null);
-  const created = await createEvent(sale.store, {
+  const created = await createEvent(sale, {
     id,
     name: "Spring",
     mechanism,
@@ -34,6 +34,7 @@ async function openEvent(
     opensAtMs: wanted.opensInMs === undefined ? null : Date.now() + wanted.opensInMs,
     closesAtMs: wanted.closesInMs === undefined ? null : Date.now() + wanted.closesInMs,
     pace: null,
+    listed: true,
   });
   assert.ok(created.ok);
   return id;
@@ -43,13 +44,13 @@ for (const mechanism of ["row-lock", "kafka-queue"] as const) {
   couponIssuerContract(`memory, as ${mechanism}`, async (_t, wanted) => {
     const sale = openSale();
     const eventId = await openEvent(sale, mechanism, wanted);
-    return { issuer: sale.issuers[mechanism], eventId, store: sale.store };
+    return { issuer: sale.issuerOf(mechanism), eventId, store: sale.store };
   });
 
   progressFeedContract(`memory, as ${mechanism}`, async () => {
     const sale = openSale();
     const eventId = await openEvent(sale, mechanism, { limit: 2 });
-    return { feed: sale.feed, issuer: sale.issuers[mechanism], store: sale.store, eventId };
+    return { feed: sale.feed, issuer: sale.issuerOf(mechanism), store: sale.store, eventId };
   });
 }
 

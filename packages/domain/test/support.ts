@@ -3,8 +3,10 @@ import { createEvent, parseEventId, parseUserId } from "@stampede/domain";
 import type {
   CouponEvent,
   CouponIssue,
+  CouponIssuer,
   EventId,
   Mechanism,
+  Mechanisms,
   NewEvent,
   UserId,
 } from "@stampede/domain";
@@ -38,6 +40,8 @@ export function couponEvent(fields: Partial<CouponEvent> = {}): CouponEvent {
     closesAtMs: null,
     paused: false,
     pace: null,
+    listed: true,
+    voided: false,
     version: 1,
     ...fields,
   };
@@ -65,6 +69,7 @@ export function newEvent(fields: Partial<NewEvent> = {}): NewEvent {
     opensAtMs: null,
     closesAtMs: null,
     pace: null,
+    listed: true,
     ...fields,
   };
 }
@@ -91,7 +96,7 @@ export async function openTestSale(
       return String(codes).padStart(26, "0");
     },
   });
-  const created = await createEvent(sale.store, newEvent({ mechanism, ...fields }));
+  const created = await createEvent(sale, newEvent({ mechanism, ...fields }));
   assert.ok(created.ok);
   const { id } = created.value.event;
   const rows = async (): Promise<readonly CouponIssue[]> => {
@@ -100,4 +105,15 @@ export async function openTestSale(
     return page.value.entries;
   };
   return { ...sale, id, clock, rows };
+}
+
+/** The mechanisms of a sale, one of them with another issuer. */
+export function mechanismsWith(
+  sale: MemorySale,
+  mechanism: Mechanism,
+  issuer: CouponIssuer,
+): Mechanisms {
+  const facts = sale.mechanisms.get(mechanism)?.facts;
+  assert.ok(facts !== undefined);
+  return new Map(sale.mechanisms).set(mechanism, { facts, issuer });
 }

@@ -17,7 +17,7 @@ export type ClaimFacts = {
   readonly limit: number;
   readonly issued: number;
   readonly mine: CouponIssue | null;
-  /** Null: the door is open, or was when this claim passed it (batch writer, decider). */
+  /** Null: the claim may enter, or might when it passed the door (batch writer, decider). */
   readonly door: DoorRefusal | null;
 };
 
@@ -27,6 +27,7 @@ export type Decision =
 
 /** Judges the window [opens, closes) and the pause at `nowMs`, by the database's clock. */
 export function doorRefusal(event: CouponEvent, nowMs: number): DoorRefusal | null {
+  if (event.voided) return { kind: "closed" };
   if (nowMs < event.opensAtMs) {
     return { kind: "not-open", opensAtMs: event.opensAtMs, waitMs: event.opensAtMs - nowMs };
   }
@@ -45,3 +46,31 @@ export function decideClaim(facts: ClaimFacts): Result<Decision, ClaimRefusal> {
   if (facts.door !== null) return refuse(facts.door);
   return ok({ kind: "issue", seq: facts.issued + 1 });
 }
+
+export type DoorDecision =
+  /** The claim goes on to whatever decides. */
+  | { readonly kind: "pass" }
+  | { readonly kind: "replay"; readonly couponIssue: CouponIssue }
+  | { readonly kind: "refuse"; readonly refusal: ClaimRefusal }
+  /** The refusal holds unless this person has a coupon: whoever can look has to. */
+  | { readonly kind: "look"; readonly refusal: ClaimRefusal };
+
+/**
+ * Decides at a door in front of the lock, by the same rule and from committed facts: what is certain
+ * already is answered there. Null: this person has no coupon; undefined: nobody has looked.
+ */
+export function decideAtDoor(
+  event: CouponEvent,
+  mine: CouponIssue | null | undefined,
+  nowMs: number,
+): DoorDecision {
+  const { limit, issued } = event;
+  const door = doorRefusal(event, nowMs);
+  const decision = decideClaim({ limit, issued, mine: mine ?? null, door });
+  if (!decision.ok) {
+    return { kind: mine === undefined ? "look" : "refuse", refusal: decision.refusal };
+  }
+  return decision.value.kind === "replay" ? decision.value : PASS;
+}
+
+const PASS = { kind: "pass" } as const;

@@ -1,11 +1,7 @@
 import type { EventId } from "../ids.ts";
 import type { Result } from "../result.ts";
 import { ok, refuse } from "../result.ts";
-
-/** How an event decides, for its whole life: there are never two deciders. */
-export type Mechanism = "row-lock" | "redis-counter" | "kafka-queue";
-
-export const MECHANISMS: readonly Mechanism[] = ["row-lock", "redis-counter", "kafka-queue"];
+import type { Mechanism, MechanismFacts } from "./mechanism.ts";
 
 /** A coupon event as it is committed at one instant. */
 export type CouponEvent = {
@@ -20,8 +16,12 @@ export type CouponEvent = {
   readonly opensAtMs: number;
   readonly closesAtMs: number | null;
   readonly paused: boolean;
-  /** Tickets decided per second at most (kafka-queue only); null is as fast as possible. */
+  /** Tickets decided per second at most, where people queue; null is as fast as possible. */
   readonly pace: number | null;
+  /** Whether the shop's list shows it. */
+  readonly listed: boolean;
+  /** Ended for good by an operator: whoever has no coupon gets none. */
+  readonly voided: boolean;
   /** Counts operator changes, not coupon issues. Starts at 1. */
   readonly version: number;
 };
@@ -31,6 +31,7 @@ export type EventState = "scheduled" | "open" | "sold-out" | "closed";
 /** The state at `nowMs`, by the database's clock. Sold out is final and wins over closed. */
 export function eventState(event: CouponEvent, nowMs: number): EventState {
   if (event.issued === event.limit) return "sold-out";
+  if (event.voided) return "closed";
   if (event.closesAtMs !== null && nowMs >= event.closesAtMs) return "closed";
   return nowMs < event.opensAtMs ? "scheduled" : "open";
 }
@@ -44,20 +45,29 @@ export type NewEvent = {
   readonly opensAtMs: number | null;
   readonly closesAtMs: number | null;
   readonly pace: number | null;
+  readonly listed: boolean;
 };
 
 export type WindowRefusal = { readonly kind: "window-empty" };
 export type PaceRefusal = { readonly kind: "pace-not-supported" };
 
+/** Only where people queue can their line be paced: null where this pace may be wished for. */
+export function paceRefusal(
+  pace: number | null | undefined,
+  mechanism: Pick<MechanismFacts, "queues">,
+): PaceRefusal | null {
+  const unpaced = pace === null || pace === undefined;
+  return unpaced || mechanism.queues ? null : { kind: "pace-not-supported" };
+}
+
 /** Makes the first version of an event. `nowMs` is the database's clock. */
 export function newCouponEvent(
   wanted: NewEvent,
   nowMs: number,
-): Result<CouponEvent, WindowRefusal | PaceRefusal> {
-  const { id, name, mechanism, limit, closesAtMs, pace } = wanted;
+): Result<CouponEvent, WindowRefusal> {
+  const { id, name, mechanism, limit, closesAtMs, pace, listed } = wanted;
   const opensAtMs = wanted.opensAtMs ?? nowMs;
   if (isWindowEmpty(opensAtMs, closesAtMs)) return refuse({ kind: "window-empty" });
-  if (pace !== null && mechanism !== "kafka-queue") return refuse({ kind: "pace-not-supported" });
   return ok({
     id,
     name,
@@ -68,9 +78,19 @@ export function newCouponEvent(
     closesAtMs,
     paused: false,
     pace,
+    listed,
+    voided: false,
     version: 1,
   });
 }
+
+/** Of an event where people queue: what an operator must know of its line. */
+export type LineState = {
+  /** Nothing of it is decided until an operator acts. */
+  readonly halted: boolean;
+  /** Its log is deleted: it can take no claims any more. */
+  readonly retired: boolean;
+};
 
 /** What an operator may change; a field that is absent stays as it is. */
 export type EventChange = {
@@ -80,31 +100,54 @@ export type EventChange = {
   readonly closesAtMs?: number | null;
   readonly paused?: boolean;
   readonly pace?: number | null;
+  readonly listed?: boolean;
 };
 
 export type ChangeRefusal =
   | { readonly kind: "limit-not-raisable"; readonly limit: number }
-  | WindowRefusal
-  | PaceRefusal;
+  | { readonly kind: "event-over" }
+  | WindowRefusal;
+
+/** What may still change of an event that is over for good. */
+const SHOWN: ReadonlySet<string> = new Set(["name", "listed"]);
 
 /**
  * Changes an event. The limit may only rise, and only while the event is not sold out: sold out is
- * final, so nobody who was told so can be overtaken by a later coupon.
+ * final, so nobody who was told so can be overtaken by a later coupon. An event that was voided, or
+ * whose log is deleted, opens no more. `line` is null where nobody queues.
  */
 export function changeCouponEvent(
   event: CouponEvent,
   change: EventChange,
+  line: LineState | null = null,
 ): Result<CouponEvent, ChangeRefusal> {
+  const over = event.voided || line?.retired === true;
+  if (over && Object.keys(change).some((field) => !SHOWN.has(field))) {
+    return refuse({ kind: "event-over" });
+  }
   const changed: CouponEvent = { ...event, ...change, version: event.version + 1 };
   const soldOut = event.issued === event.limit;
   if (changed.limit < event.limit || (soldOut && changed.limit !== event.limit)) {
     return refuse({ kind: "limit-not-raisable", limit: event.limit });
   }
   if (isWindowEmpty(changed.opensAtMs, changed.closesAtMs)) return refuse({ kind: "window-empty" });
-  if (changed.pace !== null && event.mechanism !== "kafka-queue") {
-    return refuse({ kind: "pace-not-supported" });
-  }
   return ok(changed);
+}
+
+export type VoidRefusal = { readonly kind: "queue-not-halted" };
+
+/**
+ * Ends an event whose line is halted: what is not decided never will be. Anything less than a halt has
+ * another end, so nobody who might still get a coupon can lose it by this. Voiding it again changes
+ * nothing.
+ */
+export function voidCouponEvent(
+  event: CouponEvent,
+  line: LineState | null,
+): Result<CouponEvent, VoidRefusal> {
+  if (event.voided) return ok(event);
+  if (line?.halted !== true) return refuse({ kind: "queue-not-halted" });
+  return ok({ ...event, voided: true, version: event.version + 1 });
 }
 
 function isWindowEmpty(opensAtMs: number, closesAtMs: number | null): boolean {

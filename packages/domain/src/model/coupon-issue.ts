@@ -11,7 +11,7 @@ export type CouponIssue = {
   readonly code: string;
   /** Epoch milliseconds by the database's clock. */
   readonly issuedAtMs: number;
-  /** The winning record's offset (kafka-queue only). */
+  /** The winning record's offset where people queue. */
   readonly ticket: number | null;
 };
 

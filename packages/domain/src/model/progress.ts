@@ -8,16 +8,26 @@ export type Progress = {
   readonly issued: number;
   readonly remaining: number;
   readonly state: EventState;
-  /** kafka-queue: the next undecided ticket; null for other mechanisms. */
+  /** Where people queue: the next undecided ticket; null elsewhere. */
   readonly decided: number | null;
-  /** Decisions (kafka-queue) or coupon issues (others) per second, lately. */
+  /** Decisions (where people queue) or coupon issues (elsewhere) per second, lately. */
   readonly perSecond: number;
-  /** kafka-queue, once sold out: the ticket of the last coupon issue. */
+  /** Where people queue, once sold out: the ticket of the last coupon issue. */
   readonly lastWinningTicket: number | null;
+  /** The line stands still until an operator acts. */
+  readonly stalled: boolean;
+  /** Ended for good by an operator: who has no coupon gets none. */
+  readonly voided: boolean;
 };
 
 /** Where an event's queue stands; null for mechanisms without one. */
-export type QueueMark = { readonly decided: number; readonly lastWinningTicket: number | null };
+export type QueueMark = {
+  readonly decided: number;
+  readonly lastWinningTicket: number | null;
+  readonly halted: boolean;
+  /** How often it was halted or set free: it only grows. */
+  readonly haltChanges: number;
+};
 
 // A version can turn "closed" back into "scheduled", so one version weighs more than all states.
 const STATE_ORDER = { scheduled: 0, open: 1, "sold-out": 2, closed: 2 } as const;
@@ -32,12 +42,19 @@ export function progressOf(
   const state = eventState(event, at.nowMs);
   const decided = queue?.decided ?? null;
   return {
-    id: event.version * STATES_WEIGHT + STATE_ORDER[state] + event.issued + (decided ?? 0),
+    id:
+      event.version * STATES_WEIGHT +
+      STATE_ORDER[state] +
+      event.issued +
+      (decided ?? 0) +
+      (queue?.haltChanges ?? 0),
     issued: event.issued,
     remaining: event.limit - event.issued,
     state,
     decided,
     perSecond: at.perSecond,
     lastWinningTicket: state === "sold-out" ? (queue?.lastWinningTicket ?? null) : null,
+    stalled: queue?.halted === true && state !== "sold-out" && !event.voided,
+    voided: event.voided,
   };
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { InvariantViolation, decideClaim, doorRefusal } from "@stampede/domain";
+import { InvariantViolation, decideAtDoor, decideClaim, doorRefusal } from "@stampede/domain";
 import type { DoorRefusal } from "@stampede/domain";
 import { START_MS, couponEvent, couponIssue } from "../support.ts";
 
@@ -103,5 +103,47 @@ describe("the decision on a claim", () => {
         InvariantViolation,
       );
     }
+  });
+});
+
+describe("a door in front of the lock", () => {
+  const open = couponEvent({ issued: 9 });
+  const closed = couponEvent({ issued: 9, closesAtMs: START_MS + 1 });
+  const soldOut = couponEvent({ issued: 10 });
+
+  test("lets a claim pass that may win, whether or not somebody looked for a coupon", () => {
+    for (const mine of [null, undefined]) {
+      assert.deepEqual(decideAtDoor(open, mine, START_MS), { kind: "pass" });
+    }
+  });
+
+  test("gives a holder the coupon that is known, whatever the state of the event", () => {
+    const mine = couponIssue();
+    for (const event of [open, closed, soldOut]) {
+      const decided = decideAtDoor(event, mine, START_MS + 5);
+      assert.deepEqual(decided, { kind: "replay", couponIssue: mine });
+    }
+  });
+
+  test("refuses whoever certainly has no coupon, with the rule's own reason", () => {
+    assert.deepEqual(decideAtDoor(soldOut, null, START_MS), {
+      kind: "refuse",
+      refusal: { kind: "sold-out" },
+    });
+    assert.deepEqual(decideAtDoor(closed, null, START_MS + 1), {
+      kind: "refuse",
+      refusal: { kind: "closed" },
+    });
+  });
+
+  test("asks for a look before it refuses somebody who may have a coupon", () => {
+    assert.deepEqual(decideAtDoor(soldOut, undefined, START_MS), {
+      kind: "look",
+      refusal: { kind: "sold-out" },
+    });
+    assert.deepEqual(decideAtDoor(closed, undefined, START_MS + 1), {
+      kind: "look",
+      refusal: { kind: "closed" },
+    });
   });
 });

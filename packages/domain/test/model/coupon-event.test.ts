@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { MECHANISMS, changeCouponEvent, eventState, newCouponEvent } from "@stampede/domain";
+import { changeCouponEvent, eventState, newCouponEvent, paceRefusal } from "@stampede/domain";
 import { START_MS, couponEvent, newEvent } from "../support.ts";
 
 describe("the state of an event", () => {
@@ -52,15 +52,6 @@ describe("a new event", () => {
       });
     }
     assert.ok(newCouponEvent(newEvent({ closesAtMs: START_MS + 1 }), START_MS).ok);
-  });
-
-  test("takes a pace only where there is a queue to pace", () => {
-    for (const mechanism of MECHANISMS) {
-      const made = newCouponEvent(newEvent({ mechanism, pace: 50 }), START_MS);
-      assert.equal(made.ok, mechanism === "kafka-queue");
-      if (!made.ok) assert.deepEqual(made.refusal, { kind: "pace-not-supported" });
-      assert.ok(newCouponEvent(newEvent({ mechanism, pace: null }), START_MS).ok);
-    }
   });
 });
 
@@ -137,19 +128,18 @@ describe("a change of an event", () => {
     }
   });
 
-  test("may set and lift the pace of a queue, and of nothing else", () => {
-    for (const mechanism of MECHANISMS) {
-      const event = couponEvent({ mechanism });
-      const paced = changeCouponEvent(event, { pace: 5 });
-      assert.equal(paced.ok, mechanism === "kafka-queue");
-      if (!paced.ok) assert.deepEqual(paced.refusal, { kind: "pace-not-supported" });
-      assert.ok(changeCouponEvent(event, { pace: null }).ok);
-    }
-  });
-
   test("leaves the event it was given untouched", () => {
     const event = Object.freeze(couponEvent());
     changeCouponEvent(event, { limit: 20, paused: true });
     assert.deepEqual(event, couponEvent());
   });
+});
+
+test("a pace is refused where no people queue, and the lack of one nowhere", () => {
+  assert.deepEqual(paceRefusal(5, { queues: false }), { kind: "pace-not-supported" });
+  assert.equal(paceRefusal(5, { queues: true }), null);
+  for (const queues of [true, false]) {
+    assert.equal(paceRefusal(null, { queues }), null);
+    assert.equal(paceRefusal(undefined, { queues }), null);
+  }
 });

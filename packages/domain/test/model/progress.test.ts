@@ -5,6 +5,7 @@ import type { CouponEvent, EventChange, Mechanism, Progress, QueueMark } from "@
 import fc from "fast-check";
 import { START_MS, couponEvent } from "../support.ts";
 
+const MOVING = { halted: false, haltChanges: 0 } as const;
 const at = { nowMs: START_MS, perSecond: 0 };
 
 describe("the progress of an event", () => {
@@ -19,18 +20,40 @@ describe("the progress of an event", () => {
       decided: null,
       perSecond: 120,
       lastWinningTicket: null,
+      stalled: false,
+      voided: false,
     });
+  });
+
+  test("tells that a line stands still, and that an operator ended it", () => {
+    const event = couponEvent({ mechanism: "kafka-queue", issued: 4 });
+    const mark = { decided: 9, lastWinningTicket: 8, halted: true, haltChanges: 1 };
+    const stalled = progressOf(event, mark, at);
+    assert.deepEqual([stalled.stalled, stalled.voided, stalled.state], [true, false, "open"]);
+    const voided = progressOf({ ...event, voided: true, version: 2 }, mark, at);
+    assert.deepEqual([voided.stalled, voided.voided, voided.state], [false, true, "closed"]);
+    assert.equal(progressOf({ ...event, issued: 10 }, mark, at).stalled, false, "nobody waits");
+    const free = progressOf(event, { ...mark, halted: false, haltChanges: 2 }, at);
+    const ids = [progressOf(event, { ...mark, ...MOVING }, at), stalled, free, voided];
+    assert.deepEqual(
+      ids.map(({ id }) => id),
+      ids.map(({ id }) => id).toSorted((a, b) => a - b),
+    );
+    assert.equal(new Set(ids.map(({ id }) => id)).size, ids.length, "each of them is told");
   });
 
   test("tells how far a queue is decided", () => {
     const event = couponEvent({ mechanism: "kafka-queue", issued: 4 });
-    assert.equal(progressOf(event, { decided: 9, lastWinningTicket: 8 }, at).decided, 9);
-    assert.equal(progressOf(event, { decided: 0, lastWinningTicket: null }, at).decided, 0);
+    assert.equal(progressOf(event, { decided: 9, lastWinningTicket: 8, ...MOVING }, at).decided, 9);
+    assert.equal(
+      progressOf(event, { decided: 0, lastWinningTicket: null, ...MOVING }, at).decided,
+      0,
+    );
   });
 
   test("names the last winning ticket only once nothing can be won any more", () => {
     const event = couponEvent({ mechanism: "kafka-queue", limit: 5, issued: 4 });
-    const mark = { decided: 9, lastWinningTicket: 8 };
+    const mark = { decided: 9, lastWinningTicket: 8, ...MOVING };
     assert.equal(progressOf(event, mark, at).lastWinningTicket, null);
     assert.equal(progressOf({ ...event, issued: 5 }, mark, at).lastWinningTicket, 8);
     assert.equal(progressOf({ ...event, issued: 5 }, null, at).lastWinningTicket, null);
@@ -89,7 +112,7 @@ function after(world: World, step: Step): World {
 
 function progress({ event, decided, nowMs }: World): Progress {
   const mark: QueueMark | null =
-    event.mechanism === "kafka-queue" ? { decided, lastWinningTicket: null } : null;
+    event.mechanism === "kafka-queue" ? { decided, lastWinningTicket: null, ...MOVING } : null;
   return progressOf(event, mark, { nowMs, perSecond: 0 });
 }
 

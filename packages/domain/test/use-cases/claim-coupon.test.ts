@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { EngineFault, MECHANISMS, changeEvent, claimCoupon } from "@stampede/domain";
+import { EngineFault, changeEvent, claimCoupon } from "@stampede/domain";
 import type { CouponIssuer, Mechanism, UserId } from "@stampede/domain";
-import { START_MS, eventId, openTestSale, person } from "../support.ts";
+import { memoryMechanisms } from "@stampede/domain/memory";
+import { START_MS, eventId, mechanismsWith, openTestSale, person } from "../support.ts";
 import type { TestSale } from "../support.ts";
+
+const names = memoryMechanisms.map(({ name }) => name);
 
 type Claimed = ReturnType<typeof claimCoupon>;
 
@@ -65,13 +68,22 @@ describe("a claim", () => {
     assert.deepEqual(await claimCoupon(asked, claim), refused);
   });
 
+  test("of a mechanism that this process does not have is refused without a path", async () => {
+    const sale = await openTestSale("row-lock");
+    const claim = { eventId: sale.id, userId: person(1), mechanism: "row-lock" };
+    const later = { ...sale, findMechanism: () => "of-a-newer-build" };
+    const refusal = { kind: "wrong-mechanism", version: null };
+    assert.deepEqual(await claimCoupon(later, claim), { ok: false, refusal });
+    assert.deepEqual(await sale.rows(), []);
+  });
+
   test("on another mechanism's path is refused with the right one, and claims nothing", async () => {
-    for (const mechanism of MECHANISMS) {
+    for (const mechanism of names) {
       const sale = await openTestSale(mechanism);
-      for (const path of MECHANISMS.filter((other) => other !== mechanism)) {
+      for (const path of names.filter((other) => other !== mechanism)) {
         assert.deepEqual(await claimer(sale, path)(person(1)), {
           ok: false,
-          refusal: { kind: "wrong-mechanism", mechanism },
+          refusal: { kind: "wrong-mechanism", version: `v${names.indexOf(mechanism) + 1}` },
         });
       }
       sale.decide(sale.id);
@@ -81,7 +93,7 @@ describe("a claim", () => {
 });
 
 describe("a refused claim", () => {
-  for (const mechanism of MECHANISMS) {
+  for (const mechanism of names) {
     test(`by ${mechanism} names the window, the pause, or that all is sold`, async () => {
       const opensAtMs = START_MS + 100;
       const closesAtMs = START_MS + 200;
@@ -92,9 +104,9 @@ describe("a refused claim", () => {
         refusal: { kind: "not-open", opensAtMs, waitMs: 100 },
       });
       sale.clock.nowMs = opensAtMs;
-      await changeEvent(sale.store, { id: sale.id, version: 1, change: { paused: true } });
+      await changeEvent(sale, { id: sale.id, version: 1, change: { paused: true } });
       assert.deepEqual(await claim(person(1)), { ok: false, refusal: { kind: "paused" } });
-      await changeEvent(sale.store, { id: sale.id, version: 2, change: { paused: false } });
+      await changeEvent(sale, { id: sale.id, version: 2, change: { paused: false } });
       sale.clock.nowMs = closesAtMs;
       assert.deepEqual(await claim(person(1)), { ok: false, refusal: { kind: "closed" } });
       sale.clock.nowMs = closesAtMs - 1;
@@ -116,7 +128,7 @@ test("an engine's fault passes through unchanged: only who sent the claim knows 
     status: async () => Promise.reject(fault),
     available: () => false,
   };
-  const dependencies = { ...sale, issuers: { ...sale.issuers, "row-lock": failing } };
+  const dependencies = { ...sale, mechanisms: mechanismsWith(sale, "row-lock", failing) };
   const claim = { eventId: sale.id, userId: person(1), mechanism: "row-lock" as const };
   await assert.rejects(claimCoupon(dependencies, claim), fault);
 });

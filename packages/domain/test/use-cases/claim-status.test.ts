@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { MECHANISMS, claimCoupon, claimStatus } from "@stampede/domain";
+import { EngineFault, claimCoupon, claimStatus } from "@stampede/domain";
 import type { ClaimStatus, UserId } from "@stampede/domain";
+import { memoryMechanisms } from "@stampede/domain/memory";
 import { eventId, openTestSale, person } from "../support.ts";
 import type { TestSale } from "../support.ts";
 
@@ -25,7 +26,7 @@ test("whoever asks about an unknown event is told that there is none", async () 
 });
 
 test("a holder is shown the coupon by every mechanism, the others that all is sold out", async () => {
-  for (const mechanism of MECHANISMS) {
+  for (const mechanism of memoryMechanisms.map(({ name }) => name)) {
     const sale = await openTestSale(mechanism, { limit: 1 });
     assert.deepEqual(await statusOf(sale, person(1)), { kind: "none" });
     await claimCoupon(sale, { eventId: sale.id, userId: person(1), mechanism });
@@ -65,4 +66,14 @@ test("a made-up ticket misleads only whoever made it up", async () => {
   assert.equal((await statusOf(sale, person(2), 500)).kind, "queued");
   assert.equal((await statusOf(sale, person(1), 500)).kind, "issued");
   assert.equal((await sale.rows()).length, 1);
+});
+
+test("whoever asks about an event of another build's mechanism is told that this one cannot say", async () => {
+  const sale = await openTestSale("row-lock");
+  const later = { ...sale, findMechanism: () => "of-a-newer-build" };
+  const question = { eventId: sale.id, userId: person(1), ticket: null };
+  await assert.rejects(
+    claimStatus(later, question),
+    (error) => error instanceof EngineFault && error.outcome === "not-applied",
+  );
 });
