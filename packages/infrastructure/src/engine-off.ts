@@ -1,8 +1,8 @@
 import type { CouponIssuer, Engine } from "@stampede/domain";
 import { EngineFault } from "@stampede/domain";
-import type { EventDirectory } from "./postgres/event-directory.ts";
-import type { EventPreparation } from "./postgres/event-store.ts";
-import { statusWithoutQueue } from "./postgres/row-lock-issuer.ts";
+import type { EventDirectory } from "./rows/event-directory.ts";
+import type { EventPreparation } from "./rows/event-store.ts";
+import { statusByRows } from "./rows/status.ts";
 
 const RETRY_AFTER_MS = 30_000;
 
@@ -11,16 +11,14 @@ export function engineOffIssuer(engine: Engine, directory: EventDirectory): Coup
   return {
     async claim(eventId, userId) {
       const lookup = await directory.lookUp(eventId, userId);
-      if (lookup !== null && lookup.mine !== null) {
-        return { kind: "replayed", couponIssue: lookup.mine };
-      }
-      if (lookup !== null && lookup.event.issued === lookup.event.limit) {
-        return { kind: "refused", refusal: { kind: "sold-out" } };
-      }
+      // Without its engine only what is final is told: who has a coupon, and that all are sold.
+      const status = statusByRows(lookup);
+      if (status.kind === "issued") return { kind: "replayed", couponIssue: status.couponIssue };
+      if (status.kind === "sold-out") return { kind: "refused", refusal: { kind: "sold-out" } };
       throw engineOff(engine);
     },
     async status(eventId, userId) {
-      return statusWithoutQueue(await directory.lookUp(eventId, userId));
+      return statusByRows(await directory.lookUp(eventId, userId));
     },
     available: () => false,
   };

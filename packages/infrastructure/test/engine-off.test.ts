@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EngineFault } from "@stampede/domain";
-import { drawCode } from "../src/codes.ts";
+import { drawCode } from "../src/rows/codes.ts";
 import { engineOffIssuer, engineOffPreparation } from "../src/engine-off.ts";
-import { postgresEventStore } from "../src/postgres/event-store.ts";
-import { rowLockIssuer } from "../src/postgres/row-lock-issuer.ts";
+import { postgresEventStore } from "../src/rows/event-store.ts";
+import { rowLockIssuer } from "../src/row-lock/issuer.ts";
+import { queueStatus, tickets } from "../src/kafka-queue/status.ts";
 import { openTestDatabase } from "./support/database.ts";
-import { missing } from "./support/engines.ts";
+import { openClient } from "./support/postgres.ts";
+import { missing } from "@stampede/launcher/testing";
 import { createTestEvent, person } from "./support/sale.ts";
 
 const skip = missing("postgres");
@@ -16,7 +18,7 @@ test(
   { skip },
   async (t) => {
     const { postgres, directory } = await openTestDatabase(t);
-    const eventId = await createTestEvent(postgresEventStore(postgres, {}), "row-lock", {
+    const eventId = await createTestEvent(postgresEventStore(postgres), "row-lock", {
       limit: 2,
     });
     // Stands in for an event whose coupons were issued while its engine was there.
@@ -39,12 +41,37 @@ test(
 
 test("makes no event that could never take a claim", { skip }, async (t) => {
   const { postgres } = await openTestDatabase(t);
-  const store = postgresEventStore(postgres, { "redis-counter": engineOffPreparation("redis") });
+  const store = postgresEventStore(postgres, () => engineOffPreparation("redis"));
   await assert.rejects(createTestEvent(store, "redis-counter", { limit: 1 }), isNotApplied);
-  const listed = await store.list({ size: 10, cursor: null });
+  const listed = await store.list({ size: 10, cursor: null, all: true });
   assert.ok(listed.ok);
   assert.deepEqual(listed.value.entries, []);
 });
+
+// Red when a process without Kafka calls somebody in line nothing: their page forgets the place.
+test(
+  "tells people in line their place, and that a halted line stands still",
+  { skip },
+  async (t) => {
+    const { postgres, directory, url } = await openTestDatabase(t);
+    const store = postgresEventStore(postgres);
+    const eventId = await createTestEvent(store, "kafka-queue", { limit: 5 });
+    const client = await openClient(t, url);
+    await client.query(
+      "INSERT INTO queues (event_id, topic, topic_id, next_offset) VALUES ($1, 'log', 'id', 3)",
+      [eventId],
+    );
+    const ticketOf = tickets(directory, postgres.time);
+    const status = queueStatus({ postgres, directory, ticketOf });
+    const told = await status(eventId, person(1), 7);
+    assert.ok(told.kind === "queued");
+    assert.deepEqual([told.ticket.ticket, told.ticket.ahead], [7, 4]);
+    assert.deepEqual(await status(eventId, person(1), null), { kind: "none" });
+    assert.deepEqual(await status(eventId, person(1), 2), { kind: "none" });
+    await client.query("UPDATE queues SET halted = 'the log lost records'");
+    assert.deepEqual(await status(eventId, person(1), 7), { kind: "stalled", ticket: 7 });
+  },
+);
 
 function isNotApplied(error: unknown): boolean {
   return error instanceof EngineFault && error.outcome === "not-applied";

@@ -6,7 +6,7 @@ import { channel } from "node:diagnostics_channel";
 /** What one transaction, script or produce request carried. */
 export type BatchFact = {
   readonly fact: "batch";
-  readonly kind: "redis-script" | "redis-rows" | "kafka-produce" | "kafka-decide";
+  readonly kind: "group-commit" | "redis-script" | "redis-rows" | "kafka-produce" | "kafka-decide";
   /** Claims. */
   readonly size: number;
 };
@@ -18,7 +18,8 @@ export type BatchFact = {
  */
 export type RoundTrip =
   | { readonly engine: "postgres"; readonly operation: "query" | "transaction" }
-  | { readonly engine: "redis"; readonly operation: "claim" | "merge" | "rebuild" | "ping" }
+  /** A script by its name, or "ping". */
+  | { readonly engine: "redis"; readonly operation: string }
   | { readonly engine: "kafka"; readonly operation: "produce" | "fetch" | "metadata" };
 
 /** How long it took until the engine had answered, or the call was given up. */
@@ -35,13 +36,12 @@ export type EstimateErrorFact = { readonly fact: "estimate-error"; readonly erro
 
 /**
  * What was found missing between Redis and the rows and mended: `rows-written` are reservations
- * written by somebody else than who made them, `merged` are rows that Redis was told of, `latched`
- * are latches set by the reconciler, `refused` are reservations that no coupon was left for: Redis had
- * lost some and let others in.
+ * written by somebody else than who made them, `merged` are rows that Redis was told of, `refused` are
+ * reservations that no coupon was left for: Redis had lost some and let others in.
  */
 export type RepairFact = {
   readonly fact: "repair";
-  readonly kind: "rows-written" | "merged" | "latched" | "refused";
+  readonly kind: "rows-written" | "merged" | "refused";
   readonly count: number;
 };
 
@@ -55,7 +55,7 @@ export type RecoveryFact = {
   readonly kind: "decider-takeover" | "reconciler-takeover" | "queue-resume" | "redis-rebuild";
 };
 
-export type Fact =
+type Fact =
   | BatchFact
   | RoundTripFact
   | RowLockWaitFact

@@ -20,6 +20,18 @@ export type Time = {
   readonly every: (ms: number, run: () => void) => () => void;
 };
 
+const LOOK_EVERY_MS = 20;
+
+/** Waits until `isSettled`, `msMax` at most. */
+export async function untilSettled(
+  time: Time,
+  isSettled: () => boolean,
+  msMax: number,
+): Promise<void> {
+  const untilMs = time.nowMs() + msMax;
+  while (!isSettled() && time.nowMs() < untilMs) await time.sleep(LOOK_EVERY_MS);
+}
+
 export const systemTime: Time = {
   nowMs: () => performance.now(),
   epochMs: () => Date.now(),

@@ -1,6 +1,6 @@
 import type { EventId } from "@stampede/domain";
 import { EngineFault } from "@stampede/domain";
-import type { Postgres } from "../postgres/open.ts";
+import type { Postgres } from "../engines/postgres/open.ts";
 
 /** Stops events whose log cannot be trusted any more, until an operator clears `queues.halted`. */
 export type Halts = {
@@ -14,6 +14,12 @@ export type Halts = {
   halt(eventId: EventId, reason: string): void;
   close(): void;
 };
+
+/**
+ * A log has to look broken for so long before its event is halted: longer than a broker takes that was
+ * killed (its session ends after 9 s by default), or that comes back and learns what there is.
+ */
+export const HALT_AFTER_MS = 10_000;
 
 /** Missing rows are written, and all of them are read, at this pace. */
 const EXCHANGE_EVERY_MS = 1_000;
@@ -75,15 +81,19 @@ export async function writeHalt(
   reason: string,
 ): Promise<void> {
   await postgres.query(
-    "UPDATE queues SET halted = $2 WHERE event_id = $1 AND halted IS NULL RETURNING event_id",
+    "UPDATE queues SET halted = $2 WHERE event_id = $1 AND halted IS NULL AND retired_at IS NULL RETURNING event_id",
     [eventId, reason],
   );
 }
 
-/** Few rows of a table with one for each event of v3; a thousand are read in a millisecond. */
+/**
+ * Few rows of a table with one for each event of v3; a thousand are read in a millisecond. What an
+ * operator ended needs nobody any more.
+ */
 async function readHalts(postgres: Postgres): Promise<ReadonlySet<EventId>> {
   const rows = await postgres.query<{ event_id: EventId }>(
-    "SELECT event_id FROM queues WHERE halted IS NOT NULL",
+    `SELECT q.event_id FROM queues q JOIN events e ON e.id = q.event_id
+      WHERE q.halted IS NOT NULL AND q.retired_at IS NULL AND e.voided_at IS NULL`,
   );
   return new Set(rows.map((row) => row.event_id));
 }

@@ -3,29 +3,23 @@
 //
 // While PostgreSQL is away, people go on queueing: the door is judged by the event as last read and
 // by the database's clock as last measured. Only what is final is answered without it.
-import type { ClaimAnswer, ClaimStatus, CouponIssuer, EventId, Ticket } from "@stampede/domain";
-import {
-  ahead,
-  doorRefusal,
-  EngineFault,
-  estimateWait,
-  guaranteed,
-  invariant,
-} from "@stampede/domain";
 import type {
-  EventDirectory,
-  KnownEvent,
-  Lookup,
-  QueueFacts,
-} from "../postgres/event-directory.ts";
-import type { Postgres } from "../postgres/open.ts";
-import type { Time } from "../time.ts";
-import { claimLines } from "./claim-lines.ts";
-import { estimateErrors } from "./estimate-errors.ts";
+  ClaimAnswer,
+  ClaimRefusal,
+  CouponIssuer,
+  DoorDecision,
+  EventId,
+} from "@stampede/domain";
+import { decideAtDoor, doorRefusal, EngineFault, invariant } from "@stampede/domain";
+import type { EventDirectory, KnownEvent, QueueFacts } from "../rows/event-directory.ts";
+import type { Postgres } from "../engines/postgres/open.ts";
+import { claimLines } from "./door/claim-lines.ts";
+import { estimateErrors } from "./door/estimate-errors.ts";
 import { queueHalts } from "./halts.ts";
 import type { Halts } from "./halts.ts";
-import type { Kafka } from "./open.ts";
-import { patientDirectory } from "./patient-directory.ts";
+import type { Kafka } from "./log/open.ts";
+import { patientDirectory } from "./door/patient-directory.ts";
+import { queueStatus, tickets } from "./status.ts";
 
 export type KafkaQueueIssuer = CouponIssuer & {
   /** The taken share of the fullest line of claims, 0 to 1; at 1 the next claim is turned away. */
@@ -39,8 +33,6 @@ export type KafkaQueueOptions = {
   readonly kafka: Kafka;
   readonly postgres: Postgres;
   readonly directory: EventDirectory;
-  /** Draws a coupon's code for each claim before it is queued: the log alone decides who gets which. */
-  readonly drawCode: () => string;
   /** Called once when this process halts an event, for a loud log line. */
   readonly onHalt: (eventId: EventId, reason: string) => void;
 };
@@ -54,51 +46,34 @@ export function kafkaQueueIssuer(options: KafkaQueueOptions): KafkaQueueIssuer {
   const patient = patientDirectory(postgres, directory);
   const lines = claimLines({ ...options, time: postgres.time, halts });
   const errors = estimateErrors(directory, postgres.time);
-  const ticketOf = ticketFactory(directory, postgres.time);
+  const ticketOf = tickets(directory, postgres.time);
+  const status = queueStatus({ postgres, directory, ticketOf });
 
   const issuer: KafkaQueueIssuer = {
     async claim(eventId, userId): Promise<ClaimAnswer> {
-      const final = directory.final(eventId, userId);
-      if (final === "sold-out") return { kind: "refused", refusal: { kind: "sold-out" } };
-      if (final !== null) return { kind: "replayed", couponIssue: final };
-      const event = patient.event(eventId);
-      const known = event instanceof Promise ? await event : event;
-      const reading = await patient.read(eventId, userId);
-      const { event: judged, queue } = reading?.known ?? known;
-      invariant(queue !== null, "an event of kafka-queue has a queue");
-      // Without an answer of PostgreSQL nobody is told sold-out: this person may hold a coupon.
-      const mine = reading?.mine.get(userId);
-      if (mine !== undefined) return { kind: "replayed", couponIssue: mine };
-      // By the coupon issues that are committed, never by the log's length: records repeat (B26).
-      if (reading !== null && judged.issued === judged.limit) {
-        return { kind: "refused", refusal: { kind: "sold-out" } };
+      const looked = patient.look(eventId, userId);
+      const reading = looked.reading === null ? null : await looked.reading;
+      const known = reading?.known ?? looked.known ?? (await patient.event(eventId));
+      const mine = reading === null ? looked.mine : (reading.mine.get(userId) ?? null);
+      const nowMs = postgres.clock.nowMs();
+      const decision = decideAtDoor(known.event, mine, nowMs);
+      if (decision.kind === "replay") {
+        return { kind: "replayed", couponIssue: decision.couponIssue };
       }
-      const refusal = doorRefusal(judged, postgres.clock.nowMs());
+      // Without an answer of PostgreSQL nobody is told sold out: this person may hold a coupon.
+      const refusal =
+        decision.kind === "look" ? doorRefusal(known.event, nowMs) : refusalOf(decision);
       if (refusal !== null) return { kind: "refused", refusal };
+      const { queue } = known;
+      invariant(queue !== null, "an event with a line has a queue");
       refuseUnserved({ eventId, queue, halts, kafka });
       const offset = await lines.of(eventId, queue).append(userId);
-      const ticket = ticketOf(directory.peek(eventId) ?? known, offset);
+      const ticket = ticketOf.now(known, offset);
       errors.told(ticket);
       return { kind: "queued", ticket };
     },
 
-    async status(eventId, userId, ticket): Promise<ClaimStatus> {
-      const final = directory.final(eventId, userId);
-      if (final === "sold-out") return { kind: "sold-out" };
-      if (final !== null) return { kind: "issued", couponIssue: final };
-      const known = directory.peek(eventId);
-      if (ticket === null || ticket < (known?.queue?.nextOffset ?? Number.MAX_VALUE)) {
-        return statusOf(await directory.lookUp(eventId, userId), ticket, ticketOf);
-      }
-      const reading = await patient.read(eventId, userId);
-      if (reading !== null) {
-        const mine = reading.mine.get(userId) ?? null;
-        return statusOf({ ...reading.known, mine }, ticket, ticketOf);
-      }
-      if (known === null) return { kind: "none" };
-      // While PostgreSQL is away nothing is decided either: the mark as last read is the mark.
-      return { kind: "queued", ticket: ticketOf(known, ticket) };
-    },
+    status,
 
     available(eventId) {
       // This process may not know the event yet: then its halts alone know of it.
@@ -142,46 +117,6 @@ function refuseUnserved(at: {
   if (!at.kafka.isUp()) throw new EngineFault("kafka", "not-applied", "no Kafka broker answers");
 }
 
-function statusOf(
-  lookup: Lookup | null,
-  ticket: number | null,
-  ticketOf: (known: KnownEvent, ticket: number) => Ticket,
-): ClaimStatus {
-  if (lookup === null) return { kind: "none" };
-  if (lookup.mine !== null) return { kind: "issued", couponIssue: lookup.mine };
-  if (lookup.event.issued === lookup.event.limit) return { kind: "sold-out" };
-  if (ticket === null || ticket < (lookup.queue?.nextOffset ?? 0)) return { kind: "none" };
-  return { kind: "queued", ticket: ticketOf(lookup, ticket) };
-}
-
-/** Rates change by the second, and reading them costs more than all else in an answer. */
-const RATES_KEPT_MS = 50;
-
-function ticketFactory(
-  directory: EventDirectory,
-  time: Time,
-): (known: KnownEvent, ticket: number) => Ticket {
-  type Kept = {
-    readonly eventId: EventId;
-    readonly rates: readonly number[];
-    readonly atMs: number;
-  };
-  let kept: Kept | null = null;
-  const ratesOf = (eventId: EventId): readonly number[] => {
-    const nowMs = time.nowMs();
-    if (kept?.eventId !== eventId || nowMs - kept.atMs > RATES_KEPT_MS) {
-      kept = { eventId, rates: directory.recentRates(eventId), atMs: nowMs };
-    }
-    return kept.rates;
-  };
-  return ({ event, queue }, ticket) => {
-    const aheadCount = ahead(ticket, queue?.nextOffset ?? 0);
-    return {
-      eventId: event.id,
-      ticket,
-      ahead: aheadCount,
-      guaranteed: guaranteed(ticket, event.limit),
-      estimate: estimateWait(aheadCount, event.pace === null ? ratesOf(event.id) : [event.pace]),
-    };
-  };
+function refusalOf(decision: DoorDecision): ClaimRefusal | null {
+  return "refusal" in decision ? decision.refusal : null;
 }

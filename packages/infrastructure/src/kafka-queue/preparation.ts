@@ -1,21 +1,26 @@
-import type { EventPreparation } from "../postgres/event-store.ts";
-import type { Kafka } from "./open.ts";
+import type { EventPreparation } from "../rows/event-store.ts";
+import type { Postgres } from "../engines/postgres/open.ts";
+import type { Kafka } from "./log/open.ts";
+import { beginTopic, useTopic } from "./spare-topics.ts";
 
 /**
  * What an event of v3 needs before it takes claims: a topic of its own, whose leader answers, and the
  * row that names it. The random part keeps apart an older event of the same id (O6) and creators of
- * the same id that race; a topic whose event was not created after all is left behind empty.
+ * the same id that race; a topic whose event was not created after all is deleted (spare-topics.ts).
  */
 export function kafkaQueuePreparation(options: {
   readonly kafka: Kafka;
+  readonly postgres: Postgres;
   readonly drawToken: () => string;
 }): EventPreparation {
   return {
     async prepare(event) {
       const name = `stampede.${event.id}.${options.drawToken().slice(0, 12)}`;
+      await beginTopic(options.postgres, name);
       const { topic, topicId } = await options.kafka.createLog(name);
       return {
         async record(sql) {
+          await useTopic(sql, topic);
           await sql.query("INSERT INTO queues (event_id, topic, topic_id) VALUES ($1, $2, $3)", [
             event.id,
             topic,
@@ -23,7 +28,7 @@ export function kafkaQueuePreparation(options: {
           ]);
         },
         // The leader has answered already, and a decider looks for new events by itself.
-        open: async () => undefined,
+        finish: async () => undefined,
       };
     },
   };

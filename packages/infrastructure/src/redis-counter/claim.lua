@@ -3,25 +3,23 @@
 -- Steps, for each person:
 --   1. Redis is not open for the caller's generation and server run -> 'closed' (instead of a list)
 --   2. the person holds a number already                            -> minus that number
---   3. the latch is set: all coupons are committed rows             -> 'sold-out'
---   4. the counter is at the limit, not all are committed yet       -> 'wait'
---   5. otherwise INCR the counter and remember the person           -> the new number
+--   3. the counter is at the limit: the rows have to tell           -> 'wait'
+--   4. otherwise INCR the counter and remember the person           -> the new number
 --
 -- Repeating a claim counts nobody twice: membership comes before the counter. Redis keeps what a
 -- script wrote before it failed (fact F6), so whatever can fail is read before the first write: the
 -- three keys' types here, and memory by Redis itself, which checks it before a script's first write.
 --
--- KEYS  1 the state hash (open, latch)   2 the hash person -> number   3 the counter
+-- KEYS  1 the state hash (open)   2 the hash person -> number   3 the counter
 -- ARGV  1 what `open` must be            2 the limit, 1 or more   3... the persons
 local limit = tonumber(ARGV[2])
 if not limit or limit < 1 or limit % 1 ~= 0 then
   return redis.error_reply('ERR claim.lua wants the limit as a whole number from 1')
 end
-local state = redis.call('HMGET', KEYS[1], 'open', 'latch')
-if not state[1] or state[1] ~= ARGV[1] then
+local open = redis.call('HGET', KEYS[1], 'open')
+if not open or open ~= ARGV[1] then
   return 'closed'
 end
-local latched = state[2] == '1'
 local count = tonumber(redis.call('GET', KEYS[3]) or '0')
 redis.call('HLEN', KEYS[2]) -- fails here, before any write, should the key be of another type
 
@@ -30,8 +28,6 @@ for i = 3, #ARGV do
   local number = redis.call('HGET', KEYS[2], ARGV[i])
   if number then
     answers[i - 2] = -tonumber(number)
-  elseif latched then
-    answers[i - 2] = 'sold-out'
   elseif count >= limit then
     answers[i - 2] = 'wait'
   else

@@ -1,9 +1,9 @@
 import { EngineFault } from "@stampede/domain";
-import type { EventPreparation } from "../postgres/event-store.ts";
+import type { EventPreparation } from "../rows/event-store.ts";
 import type { Generations } from "./generations.ts";
-import type { Redis } from "./open.ts";
+import type { Redis } from "../engines/redis/open.ts";
 
-/** What an event of this mechanism needs beside its row: a generation, open in Redis. */
+/** What an event of this mechanism needs beside its row: a generation by which Redis counts. */
 export function redisCounterPreparation(options: {
   readonly redis: Redis;
   readonly generations: Generations;
@@ -21,12 +21,12 @@ export function redisCounterPreparation(options: {
             generation,
           ]);
         },
-        async open() {
+        async finish() {
           try {
-            await options.generations.openNew(event.id, generation);
+            await options.generations.beginCounting(event.id, generation);
           } catch (error) {
-            // The event is committed: claims or the reconciler will open it.
-            throw error instanceof EngineFault ? madeButNotOpen(error) : error;
+            // The event is committed: claims or the reconciler make Redis count.
+            throw error instanceof EngineFault ? madeButNotCounting(error) : error;
           }
         },
       };
@@ -43,8 +43,12 @@ async function ping(redis: Redis): Promise<void> {
   }
 }
 
-function madeButNotOpen(error: EngineFault): EngineFault {
-  return withOutcome(error, "unknown", `the event exists and is not open yet: ${error.message}`);
+function madeButNotCounting(error: EngineFault): EngineFault {
+  return withOutcome(
+    error,
+    "unknown",
+    `the event exists and takes no claims yet: ${error.message}`,
+  );
 }
 
 function withOutcome(

@@ -1,13 +1,12 @@
 -- Replaces the persons of one event by those of the committed rows, in steps small enough for any
--- number of rows. Claims are judged by the old persons until the last step swaps them in one go.
--- It opens a new generation, and it sets the latch of the one that is open: then every winner is
--- merged, whoever the guard refused is gone, and the latch is set, all at once.
+-- number of rows. Claims are judged by the old persons until the last step swaps them in one go and
+-- opens the new generation.
 --
 -- Steps (ARGV 1), with the builder's token (ARGV 2):
 --   begin  ARGV 3 what `open` is, as the builder saw it ('' = nothing). Takes the building over from
 --          any other builder. Refused where `open` changed: somebody else was quicker.
 --   add    ARGV 3... persons whose rows are committed
---   open   ARGV 3 the new `open`   4 '1' sets the latch, '0' clears it   5 how many persons there are
+--   open   ARGV 3 the new `open`   4 how many persons there are
 --
 -- KEYS     1 the state hash   2 the hash person -> number   3 the same, being built   4 the counter
 -- Returns  the number of persons built so far, or 'superseded' where another builder took over, or
@@ -39,7 +38,7 @@ end
 if step ~= 'open' then
   return redis.error_reply('ERR rebuild.lua knows the steps begin, add and open')
 end
-if count ~= tonumber(ARGV[5]) then
+if count ~= tonumber(ARGV[4]) then
   return 'superseded'
 end
 redis.call('UNLINK', KEYS[2])
@@ -48,5 +47,5 @@ if count > 0 then
 end
 redis.call('SET', KEYS[4], count)
 redis.call('HDEL', KEYS[1], 'building')
-redis.call('HSET', KEYS[1], 'open', ARGV[3], 'latch', ARGV[4])
+redis.call('HSET', KEYS[1], 'open', ARGV[3])
 return count

@@ -1,10 +1,11 @@
 import type { EventId, UserId } from "@stampede/domain";
 import { invariant } from "@stampede/domain";
-import type { Postgres } from "../postgres/open.ts";
-import type { RedisSession } from "./open.ts";
+import type { Postgres } from "../engines/postgres/open.ts";
+import type { RedisSession } from "../engines/redis/open.ts";
 import { keysOf, merge } from "./scripts.ts";
-import { BATCH_ROWS_MAX, writeBatch } from "./write-batch.ts";
-import type { RowWriting } from "./write-batch.ts";
+import { BATCH_ROWS_MAX } from "../rows/write-batch.ts";
+import type { RowWriting } from "../rows/write-batch.ts";
+import { writeReservations } from "./reservations.ts";
 
 /** Persons of one page of a scan, of one question and of one script call: a few milliseconds each. */
 const PAGE_PERSONS = 1_000;
@@ -42,7 +43,7 @@ export async function writePending(
   let rowsWritten = 0;
   for (let from = 0; from < userIds.length; from += BATCH_ROWS_MAX) {
     const page = userIds.slice(from, from + BATCH_ROWS_MAX);
-    rowsWritten += (await writeBatch(writing, eventId, page)).added.length;
+    rowsWritten += (await writeReservations(writing, eventId, page)).added.length;
   }
   return rowsWritten;
 }
@@ -67,7 +68,7 @@ export async function* winnerPages(postgres: Postgres, eventId: EventId): AsyncG
 export async function mergeWinners(
   session: RedisSession,
   postgres: Postgres,
-  to: { readonly eventId: EventId; readonly opened: string },
+  to: { readonly eventId: EventId; readonly stamp: string },
 ): Promise<number> {
   let merged = 0;
   for await (const userIds of winnerPages(postgres, to.eventId)) {

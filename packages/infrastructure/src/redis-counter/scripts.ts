@@ -1,34 +1,33 @@
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { EventId, UserId } from "@stampede/domain";
-import { invariant } from "@stampede/domain";
-import type { RedisSession } from "./open.ts";
-
-export type Script = {
-  readonly name: "claim" | "merge" | "rebuild";
-  readonly source: string;
-  readonly sha1: string;
-};
+import { invariant, parseEventId } from "@stampede/domain";
+import type { RedisSession } from "../engines/redis/open.ts";
+import { readScript } from "../engines/redis/script.ts";
+import type { Script } from "../engines/redis/script.ts";
 
 /** Each header is the script's contract. */
-export const claimScript = readScript("claim");
-export const mergeScript = readScript("merge");
-export const rebuildScript = readScript("rebuild");
+export const claimScript = scriptOf("claim");
+export const deleteScript = scriptOf("delete");
+export const mergeScript = scriptOf("merge");
+export const rebuildScript = scriptOf("rebuild");
 
 /**
  * Raised with every change of a script's text or of what their keys hold. Where builds of two numbers
  * run together the higher one counts, and takes over what the lower one has reserved: it has to be
  * able to read that.
  */
-export const SCRIPTS_NUMBER = 1;
+export const SCRIPTS_NUMBER = 2;
 
 /** The number, and the texts themselves: nobody can change one and keep the other by mistake. */
-export const scriptsId = `${SCRIPTS_NUMBER}-${digestOf([claimScript, mergeScript, rebuildScript])}`;
+export const scriptsId = `${SCRIPTS_NUMBER}-${digestOf([claimScript, deleteScript, mergeScript, rebuildScript])}`;
 
-/** What Redis keeps of an event: without expiry, in one hash tag, hence on one node of a cluster. */
+/**
+ * What Redis keeps of an event until it is finished: without expiry, in one hash tag, hence on one
+ * node of a cluster.
+ */
 export type EventKeys = {
-  /** Fields: `open`, `latch`, and `building` while a rebuild is under way. */
+  /** Fields: `open`, and `building` while a rebuild is under way. */
   readonly state: string;
   /** Person to the number under which they reserved. */
   readonly persons: string;
@@ -48,11 +47,11 @@ export function keysOf(eventId: EventId): EventKeys {
 }
 
 /**
- * What `open` says where Redis may count: the generation that PostgreSQL names, the run of the server
- * in which it was opened, and the scripts by which it counts. A restarted server shows another run,
+ * What the field `open` says where Redis may count: the generation that PostgreSQL names, the run of
+ * the server in which it began, and the scripts by which it counts. A restarted server shows another run,
  * whatever it restored, and to another build's scripts everything is closed.
  */
-export function openedBy(generation: string, runId: string): string {
+export function stampOf(generation: string, runId: string): string {
   return `${generation}:${runId}:${scriptsId}`;
 }
 
@@ -60,18 +59,18 @@ export function openedBy(generation: string, runId: string): string {
  * Whether the event is counted, in this generation, by the scripts of another build that does not give
  * way to this one: by a higher number, or by other texts under the same one.
  */
-export function isOthers(generation: string | null, open: string | null): boolean {
-  const [named, , scripts = "0"] = open?.split(":") ?? [];
+export function isOthers(generation: string | null, stamp: string | null): boolean {
+  const [named, , scripts = "0"] = stamp?.split(":") ?? [];
   if (generation === null || named !== generation || scripts === scriptsId) return false;
   return Number.parseInt(scripts, 10) >= SCRIPTS_NUMBER;
 }
 
 /** A number is the person's, new or (negative) held before. */
-export type ScriptAnswer = number | "sold-out" | "wait";
+export type ScriptAnswer = number | "wait";
 
 export type ScriptClaim = {
   readonly eventId: EventId;
-  readonly opened: string;
+  readonly stamp: string;
   readonly limit: number;
   readonly userIds: readonly UserId[];
 };
@@ -85,7 +84,7 @@ export async function reserve(
   const reply = await session.run(
     claimScript,
     [keys.state, keys.persons, keys.count],
-    [claim.opened, String(claim.limit), ...claim.userIds],
+    [claim.stamp, String(claim.limit), ...claim.userIds],
   );
   if (reply === "closed") return "closed";
   invariant(
@@ -98,13 +97,13 @@ export async function reserve(
 /** How many persons were added, or "closed". */
 export async function merge(
   session: RedisSession,
-  to: { readonly eventId: EventId; readonly opened: string; readonly userIds: readonly UserId[] },
+  to: { readonly eventId: EventId; readonly stamp: string; readonly userIds: readonly UserId[] },
 ): Promise<number | "closed"> {
   const keys = keysOf(to.eventId);
   const reply = await session.run(
     mergeScript,
     [keys.state, keys.persons, keys.count],
-    [to.opened, ...to.userIds],
+    [to.stamp, ...to.userIds],
   );
   if (reply === "closed") return "closed";
   invariant(typeof reply === "number", "merge.lua answers a number");
@@ -126,9 +125,24 @@ export async function rebuildStep(
   return reply !== "superseded";
 }
 
-export type EventState = {
-  readonly open: string | null;
-  readonly latched: boolean;
+/** False where Redis holds something else than was seen: then nothing is deleted. */
+export async function deleteKeys(
+  session: RedisSession,
+  eventId: EventId,
+  seen: Pick<CounterState, "stamp" | "held">,
+): Promise<boolean> {
+  const keys = keysOf(eventId);
+  const reply = await session.run(
+    deleteScript,
+    [keys.state, keys.persons, keys.building, keys.count],
+    [seen.stamp ?? "", String(seen.held)],
+  );
+  return reply !== "moved";
+}
+
+export type CounterState = {
+  /** What Redis keeps in its field `open`. */
+  readonly stamp: string | null;
   readonly building: string | null;
   /** Persons who hold a number. */
   readonly held: number;
@@ -136,32 +150,61 @@ export type EventState = {
   readonly built: number;
 };
 
-/** Three questions in one round trip; they need not be of one instant. */
-export async function readState(session: RedisSession, eventId: EventId): Promise<EventState> {
+/** Questions of one round trip, of which another follows during a rebuild; not of one instant. */
+export async function readState(session: RedisSession, eventId: EventId): Promise<CounterState> {
   const keys = keysOf(eventId);
-  const [state, held, built] = await Promise.all([
-    session.send("HMGET", keys.state, "open", "latch", "building"),
+  const [state, held] = await Promise.all([
+    session.send("HMGET", keys.state, "open", "building"),
     session.send("HLEN", keys.persons),
-    session.send("HLEN", keys.building),
   ]);
   invariant(Array.isArray(state), "HMGET answers a list");
-  const [open, latch, building] = state.map((field) => (typeof field === "string" ? field : null));
+  const [stamp, building] = state.map((field) => (typeof field === "string" ? field : null));
+  const built = typeof building === "string" ? await session.send("HLEN", keys.building) : 0;
   return {
-    open: open ?? null,
-    latched: latch === "1",
+    stamp: stamp ?? null,
     building: building ?? null,
     held: Number(held),
     built: Number(built),
   };
 }
 
-function isScriptAnswer(answer: unknown): answer is ScriptAnswer {
-  return typeof answer === "number" || answer === "sold-out" || answer === "wait";
+/** Whether this person holds a number, while Redis counts by this stamp. */
+export async function holdsNumber(
+  session: RedisSession,
+  asked: { readonly eventId: EventId; readonly stamp: string; readonly userId: UserId },
+): Promise<boolean> {
+  const keys = keysOf(asked.eventId);
+  const [open, number] = await Promise.all([
+    session.send("HGET", keys.state, "open"),
+    session.send("HGET", keys.persons, asked.userId),
+  ]);
+  return open === asked.stamp && number !== null;
 }
 
-function readScript(name: Script["name"]): Script {
-  const source = readFileSync(join(import.meta.dirname, `${name}.lua`), "utf8");
-  return { name, source, sha1: createHash("sha1").update(source).digest("hex") };
+/** The events of one page of all keys, and where the next page begins ("0": this was the last). */
+export async function findEvents(
+  session: RedisSession,
+  page: { readonly cursor: string; readonly keys: number },
+): Promise<{ readonly cursor: string; readonly eventIds: ReadonlySet<EventId> }> {
+  const match = ["MATCH", "stampede:{*}:*", "COUNT", String(page.keys)];
+  const reply = await session.send("SCAN", page.cursor, ...match);
+  invariant(Array.isArray(reply), "SCAN answers a cursor and a list");
+  const [cursor, keys]: readonly unknown[] = reply;
+  invariant(Array.isArray(keys), "SCAN answers a cursor and a list");
+  const eventIds = keys
+    .map((key) =>
+      parseEventId(/^stampede:\{(?<id>[^}]+)\}:/.exec(String(key))?.groups?.["id"] ?? ""),
+    )
+    .filter((id) => id !== null);
+  return { cursor: String(cursor), eventIds: new Set(eventIds) };
+}
+
+function isScriptAnswer(answer: unknown): answer is ScriptAnswer {
+  return typeof answer === "number" || answer === "wait";
+}
+
+function scriptOf(name: string): Script {
+  return readScript(join(import.meta.dirname, `${name}.lua`));
 }
 
 function digestOf(scripts: readonly Script[]): string {

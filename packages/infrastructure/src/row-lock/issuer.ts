@@ -1,10 +1,10 @@
 import type { CouponIssuer } from "@stampede/domain";
 import { doorRefusal, EngineFault, invariant } from "@stampede/domain";
-import { publishRowLockWait } from "../telemetry.ts";
-import { issueBatch, lockEvent, readUnderLock } from "./coupon-issues.ts";
-import type { Lookup } from "./event-directory.ts";
-import type { EventDirectory } from "./event-directory.ts";
-import type { Postgres } from "./open.ts";
+import { publishRowLockWait } from "../engines/telemetry.ts";
+import { issueBatch, lockEvent, readUnderLock } from "../rows/coupon-issues.ts";
+import type { EventDirectory } from "../rows/event-directory.ts";
+import { statusByRows } from "../rows/status.ts";
+import type { Postgres } from "../engines/postgres/open.ts";
 
 /**
  * v1, the honest baseline: every claim, a loser's too, takes the event row's lock (JPA's
@@ -19,8 +19,8 @@ export function rowLockIssuer(options: {
 }): CouponIssuer {
   const { postgres, directory, drawCode } = options;
   return {
-    claim: async (eventId, userId) =>
-      postgres.transaction(async (sql) => {
+    async claim(eventId, userId) {
+      const issued = await postgres.transaction(async (sql) => {
         const askedAtMs = postgres.time.nowMs();
         const event = await lockEvent(sql, eventId);
         publishRowLockWait(postgres.time.nowMs() - askedAtMs);
@@ -30,23 +30,17 @@ export function rowLockIssuer(options: {
         const facts = await readUnderLock(sql, eventId, [userId]);
         const door = doorRefusal(event, facts.nowMs);
         const claim = { userId, code: drawCode(), ticket: null, door };
-        const { answers } = await issueBatch(sql, event, facts, [claim]);
-        const answer = answers[0];
-        invariant(answer !== undefined, "a batch answers every claim");
-        return answer.ok ? answer.value : { kind: "refused", refusal: answer.refusal };
-      }),
+        return issueBatch(sql, event, facts, [claim]);
+      }, eventId);
+      // Nothing is decided by it: whoever looks from now on sees what was committed.
+      directory.noteCommitted({ event: issued.event, queue: null, generation: null }, issued.added);
+      const answer = issued.answers[0];
+      invariant(answer !== undefined, "a batch answers every claim");
+      return answer.ok ? answer.value : { kind: "refused", refusal: answer.refusal };
+    },
     async status(eventId, userId) {
-      return statusWithoutQueue(await directory.lookUp(eventId, userId));
+      return statusByRows(await directory.lookUp(eventId, userId));
     },
     available: () => postgres.isUp(),
   };
-}
-
-/** The status of a person where nothing queues (v1, v2). */
-export function statusWithoutQueue(
-  lookup: Lookup | null,
-): Awaited<ReturnType<CouponIssuer["status"]>> {
-  if (lookup === null) return { kind: "none" };
-  if (lookup.mine !== null) return { kind: "issued", couponIssue: lookup.mine };
-  return { kind: lookup.event.issued === lookup.event.limit ? "sold-out" : "none" };
 }

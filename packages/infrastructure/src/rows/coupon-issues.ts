@@ -1,6 +1,6 @@
 // The one table that all mechanisms end in. Every row is written by `issueBatch`, in a transaction
 // that holds the event row's lock (`lockEvent`): so `issued`, read after the lock was held, counts
-// the rows (facts F1 and F2 of docs/guarantees.md: never count in the statement that locks).
+// the rows (facts F1 and F2 of docs/dictionary.md: never count in the statement that locks).
 import type {
   ClaimRefusal,
   CouponEvent,
@@ -10,15 +10,16 @@ import type {
   Result,
   UserId,
 } from "@stampede/domain";
-import { decideClaim, invariant, ok, refuse } from "@stampede/domain";
+import { decideClaim, EngineFault, invariant, ok, refuse } from "@stampede/domain";
 import type { EventRow, IssueRow } from "./event-rows.ts";
 import { couponEventOf, couponIssueOf, EVENT_COLUMNS, ISSUE_COLUMNS } from "./event-rows.ts";
-import type { Sql } from "./open.ts";
+import { sqlState } from "../engines/postgres/faults.ts";
+import type { Sql } from "../engines/postgres/open.ts";
 
 export type BatchClaim = {
   readonly userId: UserId;
-  /** Drawn once for a claim; it becomes the coupon's code if this claim wins. */
-  readonly code: string;
+  /** The coupon's code if this claim wins, or what makes it: that is asked of winners only. */
+  readonly code: string | (() => string);
   readonly ticket: number | null;
   /** Null: the claim passed the door in time, however long it took since. */
   readonly door: DoorRefusal | null;
@@ -102,7 +103,7 @@ export async function issueBatch(
       eventId: event.id,
       userId,
       seq: decision.value.seq,
-      code,
+      code: typeof code === "string" ? code : code(),
       issuedAtMs,
       ticket,
     };
@@ -113,6 +114,29 @@ export async function issueBatch(
   if (added.length > 0) await writeIssues(sql, event, added);
   return { answers, added, event: { ...event, issued: event.issued + added.length } };
 }
+
+/** Those of `codes` that are some coupon's, of whatever event. */
+export async function readHeldCodes(
+  sql: Sql,
+  codes: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const rows = await sql.query<{ code: string }>(
+    "SELECT code FROM coupon_issues WHERE code = ANY ($1)",
+    [codes],
+  );
+  return new Set(rows.map((row) => row.code));
+}
+
+/** Whether a coupon's code was another one's already; nothing was applied then. */
+export function isCodeTaken(error: unknown): boolean {
+  if (!(error instanceof EngineFault) || sqlState(error.cause) !== "23505") return false;
+  const { cause } = error;
+  return typeof cause === "object" && cause !== null && "constraint" in cause
+    ? cause.constraint === CODE_KEY
+    : false;
+}
+
+const CODE_KEY = "coupon_issues_code_key";
 
 async function writeIssues(
   sql: Sql,

@@ -1,7 +1,7 @@
 import type { CouponEvent, CouponIssue, EventId, UserId } from "@stampede/domain";
 import type { EventRow, IssueRow } from "./event-rows.ts";
 import { couponEventOf, couponIssueOf, EVENT_COLUMNS, ISSUE_COLUMNS } from "./event-rows.ts";
-import type { Sql } from "./open.ts";
+import type { Sql } from "../engines/postgres/open.ts";
 
 /** Where the decider of an event's log stands. */
 export type QueueFacts = {
@@ -12,9 +12,13 @@ export type QueueFacts = {
   readonly lastWinningTicket: number | null;
   /** Why the event is not decided any more; null while it is. */
   readonly halted: string | null;
+  /** How often it was halted or set free. */
+  readonly haltChanges: number;
+  /** Its log is deleted, or will be soon. */
+  readonly retired: boolean;
 };
 
-export type EventReading = {
+export type EventSnapshot = {
   readonly event: CouponEvent;
   readonly queue: QueueFacts | null;
   readonly generation: string | null;
@@ -26,21 +30,44 @@ type DirectoryRow = EventRow & {
   readonly next_offset: number;
   readonly last_winning_ticket: number | null;
   readonly halted: string | null;
+  readonly halt_changes: number;
+  readonly retired: boolean;
   readonly generation: string | null;
 };
 
-/** Events with their mechanism's own state, in one snapshot. */
-export async function readEvents(sql: Sql, ids: readonly EventId[]): Promise<EventReading[]> {
+/**
+ * Events with their mechanism's own state, in one snapshot. A row that cannot be is told to `onWrong`,
+ * and the others are not held up by it.
+ */
+export async function readEvents(
+  sql: Sql,
+  ids: readonly EventId[],
+  onWrong: (eventId: EventId, error: unknown) => void = (_eventId, error) => {
+    throw error;
+  },
+): Promise<EventSnapshot[]> {
   const rows = await sql.query<DirectoryRow>(
     `SELECT ${EVENT_COLUMNS}, q.topic, q.topic_id, q.next_offset::float8 AS next_offset,
-            q.last_winning_ticket::float8 AS last_winning_ticket, q.halted, g.generation
+            q.last_winning_ticket::float8 AS last_winning_ticket, q.halted, q.halt_changes,
+            q.retired_at IS NOT NULL AS retired, g.generation
        FROM events e
        LEFT JOIN queues q ON q.event_id = e.id
        LEFT JOIN redis_generations g ON g.event_id = e.id
       WHERE e.id = ANY ($1)`,
     [ids],
   );
-  return rows.map((row) => ({
+  return rows.flatMap((row) => {
+    try {
+      return [snapshotOf(row)];
+    } catch (error) {
+      onWrong(row.id, error);
+      return [];
+    }
+  });
+}
+
+function snapshotOf(row: DirectoryRow): EventSnapshot {
+  return {
     event: couponEventOf(row),
     queue:
       row.topic === null
@@ -51,33 +78,45 @@ export async function readEvents(sql: Sql, ids: readonly EventId[]): Promise<Eve
             nextOffset: row.next_offset,
             lastWinningTicket: row.last_winning_ticket,
             halted: row.halted,
+            haltChanges: row.halt_changes,
+            retired: row.retired,
           },
     generation: row.generation,
-  }));
+  };
 }
 
-/** The coupon issues with a greater `seq`, in order (primary key). */
+/** The next `count` coupon issues with a greater `seq`, in order (primary key). */
 export async function readIssuesAfter(
   sql: Sql,
   eventId: EventId,
-  seq: number,
+  { seq, count }: { readonly seq: number; readonly count: number },
 ): Promise<CouponIssue[]> {
   const rows = await sql.query<IssueRow>(
-    `SELECT ${ISSUE_COLUMNS} FROM coupon_issues i WHERE i.event_id = $1 AND i.seq > $2 ORDER BY i.seq`,
-    [eventId, seq],
+    `SELECT ${ISSUE_COLUMNS} FROM coupon_issues i
+      WHERE i.event_id = $1 AND i.seq > $2 ORDER BY i.seq LIMIT $3`,
+    [eventId, seq, count],
   );
-  return rows.map(couponIssueOf);
+  // One text for all of them: each row brings its own, and thousands are kept.
+  return rows.map((row) => couponIssueOf({ ...row, event_id: eventId }));
 }
 
-/** The coupon issues of these persons (unique index on event and person). */
+/** A person's question about one event. */
+export type Pair = { readonly eventId: EventId; readonly userId: UserId };
+
+/** The coupon issues of these persons in these events (unique index on event and person). */
 export async function readIssuesOf(
   sql: Sql,
-  eventId: EventId,
-  userIds: readonly UserId[],
-): Promise<Map<UserId, CouponIssue>> {
+  pairs: readonly Pair[],
+): Promise<Map<EventId, Map<UserId, CouponIssue>>> {
   const rows = await sql.query<IssueRow>(
-    `SELECT ${ISSUE_COLUMNS} FROM coupon_issues i WHERE i.event_id = $1 AND i.user_id = ANY ($2)`,
-    [eventId, userIds],
+    `SELECT ${ISSUE_COLUMNS} FROM unnest($1::text[], $2::text[]) AS asked (event_id, user_id)
+       JOIN coupon_issues i ON i.event_id = asked.event_id AND i.user_id = asked.user_id`,
+    [pairs.map(({ eventId }) => eventId), pairs.map(({ userId }) => userId)],
   );
-  return new Map(rows.map((row) => [row.user_id, couponIssueOf(row)]));
+  const issues = new Map<EventId, Map<UserId, CouponIssue>>();
+  for (const row of rows) {
+    const ofEvent = issues.get(row.event_id) ?? new Map<UserId, CouponIssue>();
+    issues.set(row.event_id, ofEvent.set(row.user_id, couponIssueOf(row)));
+  }
+  return issues;
 }

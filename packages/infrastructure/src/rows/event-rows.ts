@@ -3,7 +3,8 @@ import { invariant } from "@stampede/domain";
 
 // Times leave the database as epoch milliseconds: no parsing of text, no time zone of a session.
 export const EVENT_COLUMNS = `
-  e.id, e.name, e.mechanism, e.limit_quantity, e.issued, e.version, e.paused, e.pace,
+  e.id, e.name, e.mechanism, e.limit_quantity, e.issued, e.version, e.paused, e.pace, e.listed,
+  e.voided_at IS NOT NULL AS voided,
   (extract(epoch FROM e.opens_at) * 1000)::float8 AS opens_at_ms,
   (extract(epoch FROM e.closes_at) * 1000)::float8 AS closes_at_ms`;
 
@@ -16,6 +17,8 @@ export type EventRow = {
   readonly version: number;
   readonly paused: boolean;
   readonly pace: number | null;
+  readonly listed: boolean;
+  readonly voided: boolean;
   readonly opens_at_ms: number;
   readonly closes_at_ms: number | null;
 };
@@ -32,6 +35,8 @@ export function couponEventOf(row: EventRow): CouponEvent {
     closesAtMs: row.closes_at_ms,
     paused: row.paused,
     pace: row.pace,
+    listed: row.listed,
+    voided: row.voided,
     version: row.version,
   };
 }

@@ -1,10 +1,18 @@
-import type { CouponEvent, EventReading, EventStore, Mechanism, Page } from "@stampede/domain";
+import type {
+  CouponEvent,
+  EventReading,
+  EventStore,
+  LineState,
+  Mechanism,
+  Page,
+} from "@stampede/domain";
 import { EngineFault, ok, refuse } from "@stampede/domain";
 import { lockEvent } from "./coupon-issues.ts";
+import type { EventDirectory } from "./event-directory.ts";
 import type { EventRow, IssueRow } from "./event-rows.ts";
 import { couponEventOf, couponIssueOf, EVENT_COLUMNS, ISSUE_COLUMNS } from "./event-rows.ts";
-import { sqlState } from "./faults.ts";
-import type { Postgres, Sql } from "./open.ts";
+import { sqlState } from "../engines/postgres/faults.ts";
+import type { Postgres, Sql } from "../engines/postgres/open.ts";
 
 /** What a mechanism adds to the making of an event, in the order in which it is called. */
 export type EventPreparation = {
@@ -12,22 +20,22 @@ export type EventPreparation = {
   prepare(event: CouponEvent): Promise<PreparedEvent>;
 };
 
-export type PreparedEvent = {
+type PreparedEvent = {
   /** Adds the mechanism's own rows, in the transaction that adds the event. */
   readonly record: (sql: Sql) => Promise<void>;
   /** Runs after the commit and before the operator is answered. */
-  readonly open: () => Promise<void>;
+  readonly finish: () => Promise<void>;
 };
 
 const NOTHING: PreparedEvent = {
   record: async () => undefined,
-  open: async () => undefined,
+  finish: async () => undefined,
 };
 
-/** Events in PostgreSQL. A mechanism that is missing in `preparations` needs nothing of its own. */
+/** Events in PostgreSQL. Null: the mechanism needs nothing but the row. */
 export function postgresEventStore(
   postgres: Postgres,
-  preparations: Partial<Record<Mechanism, EventPreparation>>,
+  preparationOf: (mechanism: Mechanism) => EventPreparation | null = () => null,
 ): EventStore {
   return {
     async create(id, make) {
@@ -36,7 +44,7 @@ export function postgresEventStore(
       const made = make(Math.floor(await readClock(postgres)));
       if (!made.ok) return made;
       const event = made.value;
-      const prepared = (await preparations[event.mechanism]?.prepare(event)) ?? NOTHING;
+      const prepared = (await preparationOf(event.mechanism)?.prepare(event)) ?? NOTHING;
       try {
         await postgres.transaction(async (sql) => {
           await insertEvent(sql, event);
@@ -49,17 +57,18 @@ export function postgresEventStore(
         }
         throw error;
       }
-      await prepared.open();
+      await prepared.finish();
       return ok({ event, nowMs: await readClock(postgres) });
     },
     find: async (id) => findEvent(postgres, id),
-    async list({ size, cursor }) {
+    async list({ size, cursor, all }) {
       const before = cursorOf(cursor, Number.MAX_SAFE_INTEGER);
       if (before === null) return refuse({ kind: "cursor-unreadable" });
       const rows = await postgres.query<EventRow & { created_seq: number; now_ms: number }>(
         `SELECT ${EVENT_COLUMNS}, e.created_seq::float8 AS created_seq, ${NOW_MS}
-           FROM events e WHERE e.created_seq < $1 ORDER BY e.created_seq DESC LIMIT $2`,
-        [before, size + 1],
+           FROM events e
+          WHERE e.created_seq < $1 AND (e.listed OR $3) ORDER BY e.created_seq DESC LIMIT $2`,
+        [before, size + 1, all],
       );
       const page = pageOf(rows, size, (row) => row.created_seq);
       const nowMs = rows[0]?.now_ms ?? (await readClock(postgres));
@@ -70,9 +79,9 @@ export function postgresEventStore(
         const event = await lockEvent(sql, id);
         if (event === null) return refuse({ kind: "no-such-event" });
         if (event.version !== version) return refuse({ kind: "stale-version" });
-        const decided = decide(event);
+        const decided = decide(event, await lockLine(sql, id));
         if (!decided.ok) return decided;
-        await updateEvent(sql, decided.value, version);
+        if (decided.value !== event) await updateEvent(sql, decided.value, version);
         return ok({ event: decided.value, nowMs: await readClock(sql) });
       }),
     async issues(id, { size, cursor }) {
@@ -85,6 +94,23 @@ export function postgresEventStore(
       );
       const page = pageOf(rows, size, (row) => row.seq);
       return ok({ entries: page.entries.map(couponIssueOf), next: page.next });
+    },
+  };
+}
+
+/**
+ * The same, as people are served: an event is read by the directory, where all who ask in one turn share
+ * a reading that begins after the last of them.
+ */
+export function servedEventStore(
+  { postgres, directory }: { readonly postgres: Postgres; readonly directory: EventDirectory },
+  preparationOf: (mechanism: Mechanism) => EventPreparation | null,
+): EventStore {
+  return {
+    ...postgresEventStore(postgres, preparationOf),
+    async find(id) {
+      const known = await directory.read(id);
+      return known === null ? null : { event: known.event, nowMs: postgres.clock.nowMs() };
     },
   };
 }
@@ -109,24 +135,39 @@ async function findEvent(sql: Sql, id: CouponEvent["id"]): Promise<EventReading 
 
 async function insertEvent(sql: Sql, event: CouponEvent): Promise<void> {
   await sql.query(
-    `INSERT INTO events (id, name, mechanism, limit_quantity, pace, opens_at, closes_at)
-     VALUES ($1, $2, $3, $4, $5, to_timestamp($6 / 1000.0), to_timestamp($7 / 1000.0))`,
+    `INSERT INTO events (id, name, mechanism, limit_quantity, pace, listed, opens_at, closes_at)
+     VALUES ($1, $2, $3, $4, $5, $6, to_timestamp($7 / 1000.0), to_timestamp($8 / 1000.0))`,
     [
       event.id,
       event.name,
       event.mechanism,
       event.limit,
       event.pace,
+      event.listed,
       event.opensAtMs,
       event.closesAtMs,
     ],
   );
 }
 
+/**
+ * After the event's row, as everywhere. The change that comes may open the event again, so its line is
+ * not taken as finished: the decider looks anew.
+ */
+async function lockLine(sql: Sql, id: CouponEvent["id"]): Promise<LineState | null> {
+  const rows = await sql.query<LineState>(
+    `UPDATE queues SET finished_at = NULL WHERE event_id = $1
+     RETURNING halted IS NOT NULL AS halted, retired_at IS NOT NULL AS retired`,
+    [id],
+  );
+  return rows[0] ?? null;
+}
+
 async function updateEvent(sql: Sql, event: CouponEvent, version: number): Promise<void> {
   const rows = await sql.query(
     `UPDATE events SET name = $3, limit_quantity = $4, pace = $5, paused = $6, version = $7,
-            opens_at = to_timestamp($8 / 1000.0), closes_at = to_timestamp($9 / 1000.0)
+            listed = $8, opens_at = to_timestamp($9 / 1000.0), closes_at = to_timestamp($10 / 1000.0),
+            voided_at = CASE WHEN $11 THEN coalesce(voided_at, clock_timestamp()) END
       WHERE id = $1 AND version = $2 RETURNING id`,
     [
       event.id,
@@ -136,8 +177,10 @@ async function updateEvent(sql: Sql, event: CouponEvent, version: number): Promi
       event.pace,
       event.paused,
       event.version,
+      event.listed,
       event.opensAtMs,
       event.closesAtMs,
+      event.voided,
     ],
   );
   if (rows.length !== 1) throw new Error("an event changed although its row was locked");

@@ -3,9 +3,9 @@
 import type { EventId, Mechanism } from "@stampede/domain";
 import { EngineFault } from "@stampede/domain";
 import type { EventDirectory } from "./event-directory.ts";
-import type { Postgres, Sql } from "./open.ts";
+import type { Postgres, Sql } from "../engines/postgres/open.ts";
 
-export type IssueCount = {
+type IssueCount = {
   readonly eventId: EventId;
   readonly mechanism: Mechanism;
   /** Rows of `coupon_issues`. */
@@ -41,9 +41,13 @@ export function issueCounts(
   const countOnce = async (): Promise<void> => {
     const startedMs = time.nowMs();
     const ids = directory.known(eventsMax).map(({ event }) => event.id);
-    counts = ids.length === 0 ? [] : await countRows(postgres, ids);
-    const endedMs = time.nowMs();
-    restUntilMs = endedMs + (endedMs - startedMs) * REST_PER_COUNTING;
+    try {
+      counts = ids.length === 0 ? [] : await countRows(postgres, ids);
+    } finally {
+      // Also after a failure: what took long and failed would take long again.
+      const endedMs = time.nowMs();
+      restUntilMs = endedMs + (endedMs - startedMs) * REST_PER_COUNTING;
+    }
   };
   const count = async (): Promise<void> => {
     running ??= countOnce().finally(() => {

@@ -1,8 +1,8 @@
 // Facts on their way out of the adapters, without an engine.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { listenToFacts, publishBatch, publishRepair, timed } from "../src/telemetry.ts";
-import { hearFacts } from "./support/facts.ts";
+import { listenToFacts, publishBatch, publishRepair, timed } from "../../src/engines/telemetry.ts";
+import { hearFacts } from "../support/facts.ts";
 
 describe("a fact", () => {
   test("reaches everybody who listens, and nobody who has ended it", (t) => {

@@ -7,17 +7,20 @@ import type { TestContext } from "node:test";
 import { EngineFault, parseEventId } from "@stampede/domain";
 import type { EventId } from "@stampede/domain";
 import type pg from "pg";
-import { drawCode } from "../../src/codes.ts";
-import { decideBatch, takeOver } from "../../src/kafka/decide-batch.ts";
-import type { BatchOutcome, QueueEntry, TakenOver } from "../../src/kafka/decide-batch.ts";
-import { paceLimiter } from "../../src/kafka/pace.ts";
-import type { Postgres } from "../../src/postgres/open.ts";
-import { faultOf, openClient } from "../postgres/support.ts";
+import { decideBatch, takeOver } from "../../src/kafka-queue/decider/decide-batch.ts";
+import type {
+  BatchOutcome,
+  QueueEntry,
+  TakenOver,
+} from "../../src/kafka-queue/decider/decide-batch.ts";
+import { paceLimiter } from "../../src/kafka-queue/decider/pace.ts";
+import type { Postgres } from "../../src/engines/postgres/open.ts";
+import { faultOf, openClient } from "../support/postgres.ts";
 import { openTestDatabase } from "../support/database.ts";
-import { missing } from "../support/engines.ts";
+import { missing } from "@stampede/launcher/testing";
 import { holdCommits } from "../support/held-commits.ts";
 import { person } from "../support/sale.ts";
-import { queueRow } from "./support.ts";
+import { queueRow } from "../support/kafka-queue.ts";
 
 describe("the transaction of a decider", { skip: missing("postgres") }, () => {
   // S2, B25. Red when a person's second record is taken for another claim (`mine` in `issueBatch`), in
@@ -99,7 +102,7 @@ async function decide(
 }
 
 function claimEntry(eventId: EventId, ticket: number, n: number): QueueEntry {
-  return { ticket, claim: { eventId, userId: person(n), code: drawCode() } };
+  return { ticket, claim: { eventId, userId: person(n) } };
 }
 
 /** An open event of v3, written past the service; its log is whatever a test says. */

@@ -4,13 +4,13 @@ import { describe, test } from "node:test";
 import type { TestContext } from "node:test";
 import type { EventId, Ticket } from "@stampede/domain";
 import { parseEventId } from "@stampede/domain";
-import { estimateErrors } from "../../src/kafka/estimate-errors.ts";
-import type { EstimateErrors } from "../../src/kafka/estimate-errors.ts";
-import type { EventDirectory, KnownEvent } from "../../src/postgres/event-directory.ts";
+import { estimateErrors } from "../../src/kafka-queue/door/estimate-errors.ts";
+import type { EstimateErrors } from "../../src/kafka-queue/door/estimate-errors.ts";
+import type { EventDirectory, KnownEvent } from "../../src/rows/event-directory.ts";
 import { hearFacts } from "../support/facts.ts";
 import type { HeardFacts } from "../support/facts.ts";
-import { until } from "./support.ts";
-import { systemTime } from "../../src/time.ts";
+import { until } from "@stampede/launcher/testing";
+import { systemTime } from "../../src/engines/time.ts";
 
 const spring = parseEventId("spring") as EventId;
 
@@ -49,10 +49,10 @@ describe("the error of an estimate", () => {
     errors.told(ticketOf(0, 0, 3));
     errors.told(ticketOf(1, 0, 0));
     const toldAtMs = performance.now();
-    await until("some time passes", () => performance.now() - toldAtMs > 400);
+    await until(() => performance.now() - toldAtMs > 400, "some time passes");
     assert.deepEqual(facts.estimateErrors, []);
     queue.nextOffset = 2;
-    await until("both are measured", () => facts.estimateErrors.length === 2);
+    await until(() => facts.estimateErrors.length === 2, "both are measured");
     const waitedMs = performance.now() - toldAtMs;
     const [early, late] = facts.estimateErrors.map(({ errorMs }) => errorMs);
     assert.ok(early! > 2_900 - waitedMs && early! <= 2_600, `${early} ms`);
@@ -65,7 +65,7 @@ describe("the error of an estimate", () => {
     errors.told(ticketOf(1, 0, 1));
     errors.told(ticketOf(2, 0, 1));
     queue.nextOffset = 2;
-    await until("the first is measured", () => facts.estimateErrors.length > 0);
+    await until(() => facts.estimateErrors.length > 0, "the first is measured");
     assert.equal(facts.estimateErrors.length, 1);
   });
 
@@ -74,10 +74,10 @@ describe("the error of an estimate", () => {
     const { errors, facts, queue } = open(t);
     for (let ticket = 0; ticket < 10_000; ticket += 1) errors.told(ticketOf(ticket, 0, 0));
     queue.nextOffset = 5_000;
-    await until("half of them are measured", () => facts.estimateErrors.length > 0);
+    await until(() => facts.estimateErrors.length > 0, "half of them are measured");
     const firstHalf = facts.estimateErrors.length;
     queue.nextOffset = 10_000;
-    await until("the others too", () => facts.estimateErrors.length > firstHalf);
+    await until(() => facts.estimateErrors.length > firstHalf, "the others are measured too");
     const all = facts.estimateErrors.length;
     assert.ok(firstHalf > 200 && all - firstHalf > 30 && all <= 400, `${firstHalf} of ${all}`);
   });
@@ -87,9 +87,9 @@ describe("the error of an estimate", () => {
     const { errors, facts, queue, looks } = open(t);
     errors.told(ticketOf(0, 0, 1));
     queue.halted = "the log lost records";
-    await until("it was looked at", () => looks() > 0);
+    await until(() => looks() > 0, "it was looked at");
     const atMs = performance.now();
-    await until("several looks' time has passed", () => performance.now() - atMs > 300);
+    await until(() => performance.now() - atMs > 300, "several looks' time has passed");
     assert.equal(looks(), 1);
     assert.deepEqual(facts.estimateErrors, []);
   });

@@ -1,19 +1,19 @@
 // What v3 tells of its work. Each test names what turns it red.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { blockedSessions, openClient, untilRefusedLead } from "../postgres/support.ts";
-import { missing } from "../support/engines.ts";
+import { blockedSessions, openClient, untilRefusedLead } from "../support/postgres.ts";
+import { missing, until } from "@stampede/launcher/testing";
 import { hearFacts } from "../support/facts.ts";
 import { person } from "../support/sale.ts";
-import { decided, openQueueSale, until } from "./support.ts";
+import { decided, openQueueSale } from "../support/kafka-queue.ts";
 
-describe("v3 tells", { skip: missing("postgres", "kafka") }, () => {
-  test("of each produce and each fetch with records, and of no poll that nothing came of", async (t) => {
+describe("v3 publishes a fact", { skip: missing("postgres", "kafka") }, () => {
+  test("for each produce and each fetch with records, and for no empty poll", async (t) => {
     const facts = hearFacts(t);
     const sale = await openQueueSale(t);
     const eventId = await sale.createEvent({ limit: 5 });
     const decider = sale.first.startDecider();
-    await until("the decider leads", () => decider.facts().leading);
+    await until(() => decider.facts().leading, "the decider leads");
     await Promise.all([1, 2, 3].map(async (n) => sale.first.issuer.claim(eventId, person(n))));
     await decided(sale, eventId, 3);
     const countOf = (operation: string): number =>
@@ -21,7 +21,7 @@ describe("v3 tells", { skip: missing("postgres", "kafka") }, () => {
         .length;
     assert.equal(countOf("produce"), 1);
     const polledFromMs = performance.now();
-    await until("a poll comes back empty", () => performance.now() - polledFromMs > 700);
+    await until(() => performance.now() - polledFromMs > 700, "a poll comes back empty");
     assert.equal(countOf("fetch"), 1);
     assert.ok(countOf("metadata") >= 1);
     const batches = facts.batches.map(({ kind, size }) => [kind, size]);
@@ -32,23 +32,23 @@ describe("v3 tells", { skip: missing("postgres", "kafka") }, () => {
   });
 
   // Red when the first decider of all counts as a takeover, or a second one does not.
-  test("of a decider that took over from another one", async (t) => {
+  test("for a decider that took over from another one", async (t) => {
     const facts = hearFacts(t);
     const sale = await openQueueSale(t);
     const one = sale.first.startDecider();
-    await until("the first one leads", () => one.facts().leading);
+    await until(() => one.facts().leading, "the first one leads");
     const other = (await sale.openInstance()).startDecider();
     await untilRefusedLead(await openClient(t, sale.url));
     assert.equal(other.waiting(), null);
     assert.equal(facts.recovered("decider-takeover"), 0);
     await one.close();
-    await until("the other one leads", () => other.facts().leading);
+    await until(() => other.facts().leading, "the other one leads");
     assert.equal(facts.recovered("decider-takeover"), 1);
     assert.deepEqual(other.waiting(), new Map());
   });
 
   // Red when the second taking over of a queue by the same decider is not told, or the first one is.
-  test("of a queue that was resumed from its mark after a transaction failed", async (t) => {
+  test("for a queue that was resumed from its mark after a transaction failed", async (t) => {
     const facts = hearFacts(t);
     const sale = await openQueueSale(t);
     const eventId = await sale.createEvent({ limit: 5 });
@@ -60,7 +60,7 @@ describe("v3 tells", { skip: missing("postgres", "kafka") }, () => {
     await other.query("BEGIN");
     await other.query("SELECT 1 FROM events WHERE id = $1 FOR UPDATE", [eventId]);
     await sale.first.issuer.claim(eventId, person(2));
-    await until("the decider waits", async () => (await blockedSessions(observer)).length === 1);
+    await until(async () => (await blockedSessions(observer)).length === 1, "the decider waits");
     const [blocked] = await blockedSessions(observer);
     await observer.query("SELECT pg_terminate_backend($1)", [blocked!.pid]);
     await other.query("COMMIT");
@@ -69,18 +69,18 @@ describe("v3 tells", { skip: missing("postgres", "kafka") }, () => {
   });
 
   // Red when the line is not looked at while a slow decider works, or the samples are not closed.
-  test("of a paced line: how long it is, how long its oldest waited, how wrong its estimates were", async (t) => {
+  test("for a paced line: how long it is, how long its oldest waited, how wrong its estimates were", async (t) => {
     const facts = hearFacts(t);
     const sale = await openQueueSale(t);
     const eventId = await sale.createEvent({ limit: 10, pace: 4 });
     const decider = sale.first.startDecider();
-    await until("the decider leads", () => decider.facts().leading);
+    await until(() => decider.facts().leading, "the decider leads");
     for (let n = 0; n < 8; n += 1) await sale.first.issuer.claim(eventId, person(n));
-    await until("the line is seen", () => (decider.waiting()?.get(eventId) ?? 0) >= 4);
-    await until("somebody waits for a second", () => decider.facts().oldestUndecidedMs > 1_000);
+    await until(() => (decider.waiting()?.get(eventId) ?? 0) >= 4, "the line is seen");
+    await until(() => decider.facts().oldestUndecidedMs > 1_000, "somebody waits for a second");
     await decided(sale, eventId, 8);
-    await until("nobody waits", () => decider.waiting()?.size === 0);
-    await until("all waits are measured", () => facts.estimateErrors.length === 8);
+    await until(() => decider.waiting()?.size === 0, "nobody waits");
+    await until(() => facts.estimateErrors.length === 8, "all waits are measured");
     // The pace is known, so the guess is a good one: two seconds of wait, told to a part of one.
     for (const { errorMs } of facts.estimateErrors) assert.ok(errorMs < 1_500, `${errorMs} ms`);
   });

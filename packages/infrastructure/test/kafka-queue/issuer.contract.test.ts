@@ -1,8 +1,9 @@
 import { test } from "node:test";
 import { couponIssuerContract, progressFeedContract } from "@stampede/domain/contracts";
-import { directoryProgressFeed } from "../src/postgres/progress-feed.ts";
-import { openQueueSale } from "./kafka/support.ts";
-import { missing } from "./support/engines.ts";
+import { directoryProgressFeed } from "../../src/rows/progress-feed.ts";
+import { inTurn } from "../support/in-turn.ts";
+import { openQueueSale } from "../support/kafka-queue.ts";
+import { missing } from "@stampede/launcher/testing";
 
 const absent = missing("postgres", "kafka");
 
@@ -16,26 +17,13 @@ if (absent !== false) {
     return { issuer: sale.first.issuer, eventId, store: sale.store };
   });
 
-  couponIssuerContract("kafka-queue, two instances by turns", async (t, wanted) => {
+  couponIssuerContract("kafka-queue, on two instances in turn", async (t, wanted) => {
     const sale = await openQueueSale(t);
     const second = await sale.openInstance();
     sale.first.startDecider();
     second.startDecider();
     const eventId = await sale.createEvent(wanted);
-    let turn = 0;
-    const next = (): typeof second.issuer => {
-      turn += 1;
-      return turn % 2 === 0 ? sale.first.issuer : second.issuer;
-    };
-    return {
-      issuer: {
-        claim: async (id, userId) => next().claim(id, userId),
-        status: async (id, userId, ticket) => next().status(id, userId, ticket),
-        available: (id) => sale.first.issuer.available(id) && second.issuer.available(id),
-      },
-      eventId,
-      store: sale.store,
-    };
+    return { issuer: inTurn([sale.first.issuer, second.issuer]), eventId, store: sale.store };
   });
 
   progressFeedContract("directory, kafka-queue", async (t) => {

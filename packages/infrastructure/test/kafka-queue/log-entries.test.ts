@@ -3,17 +3,16 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { parseEventId } from "@stampede/domain";
-import { claimParts } from "../../src/kafka/claim-codec.ts";
-import { entriesOf } from "../../src/kafka/log-entries.ts";
-import type { LogRecord } from "../../src/kafka/log-reader.ts";
+import { claimParts } from "../../src/kafka-queue/log/claim-codec.ts";
+import { entriesOf } from "../../src/kafka-queue/log/log-entries.ts";
+import type { LogRecord } from "../../src/kafka-queue/log/log-reading.ts";
 import { person } from "../support/sale.ts";
 
 const eventId = parseEventId("log-entries")!;
 const at = { eventId, nextOffset: 40 };
 
 function record(offset: number, name: string): LogRecord {
-  const code = "0123456789ABCDEFGHJKMNPQRS";
-  const { key, value } = claimParts({ eventId, userId: person(name), code });
+  const { key, value } = claimParts({ eventId, userId: person(name) });
   return { offset, key: Buffer.from(key), value: Buffer.from(value), control: false };
 }
 

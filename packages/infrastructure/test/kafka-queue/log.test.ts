@@ -8,21 +8,20 @@ import type { Writer } from "@platformatic/kafka";
 import { EngineFault } from "@stampede/domain";
 import type { EventId } from "@stampede/domain";
 import { parseEventId } from "@stampede/domain";
-import { drawCode } from "../../src/codes.ts";
-import { claimLine } from "../../src/kafka/claim-line.ts";
-import { kafkaCluster } from "../../src/kafka/cluster.ts";
-import type { Cluster } from "../../src/kafka/cluster.ts";
-import { logWriter } from "../../src/kafka/log-writer.ts";
-import { openKafka } from "../../src/kafka/open.ts";
-import type { Kafka } from "../../src/kafka/open.ts";
-import { encodeClaims } from "../../src/kafka/record-batch.ts";
-import type { RecordBatch } from "../../src/kafka/record-batch.ts";
-import type { Log } from "../../src/kafka/topics.ts";
-import { missing, testEngine } from "../support/engines.ts";
+import { claimLine } from "../../src/kafka-queue/door/claim-line.ts";
+import { kafkaCluster } from "../../src/engines/kafka/cluster.ts";
+import type { Cluster } from "../../src/engines/kafka/cluster.ts";
+import { logWriter } from "../../src/kafka-queue/log/log-writer.ts";
+import { openKafka } from "../../src/kafka-queue/log/open.ts";
+import type { Kafka } from "../../src/kafka-queue/log/open.ts";
+import { encodeClaims } from "../../src/kafka-queue/log/record-batch.ts";
+import type { RecordBatch } from "../../src/kafka-queue/log/record-batch.ts";
+import type { EventLog } from "../../src/kafka-queue/log/topics.ts";
+import { missing, testEngine, until } from "@stampede/launcher/testing";
 import { person } from "../support/sale.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
-import { systemTime } from "../../src/time.ts";
-import { readLog, until } from "./support.ts";
+import { systemTime } from "../../src/engines/time.ts";
+import { readLog } from "../support/kafka-queue.ts";
 
 const spring = parseEventId("spring") as EventId;
 
@@ -77,7 +76,6 @@ describe("the log of an event", { skip: missing("kafka") }, () => {
         },
       },
       time: systemTime,
-      drawCode,
       watchBatch: () => () => null,
     });
     const answered: number[] = [];
@@ -116,7 +114,7 @@ describe("the log of an event", { skip: missing("kafka") }, () => {
   });
 
   // K4. Red when an attempt that is repeated gets a new producer id or a new sequence.
-  test("has a batch once whose acknowledgement was cut off", async (t) => {
+  test("keeps a batch once when its acknowledgement was cut off", async (t) => {
     const { kafka, log } = await openLog(t);
     const { cluster, proxy } = await openProxiedCluster(t);
     const writer = logWriter(cluster, {
@@ -133,7 +131,7 @@ describe("the log of an event", { skip: missing("kafka") }, () => {
   });
 
   // Red when a lost attempt is told as "not-applied" because the last one could not connect.
-  test("may have a batch whose broker fell silent, and goes on when it is back", async (t) => {
+  test("may keep a batch whose broker fell silent, and goes on when the broker is back", async (t) => {
     const { kafka, log } = await openLog(t);
     const { cluster, proxy } = await openProxiedCluster(t);
     const writer = logWriter(cluster, {
@@ -204,7 +202,7 @@ describe("the log of an event", { skip: missing("kafka") }, () => {
     assert.match(looks.get(gone)?.broken ?? "", /does not exist/);
   });
 
-  test("gives nothing beyond its end, and tells that an offset is not its own", async (t) => {
+  test("gives nothing beyond its end, and says when an offset is outside it", async (t) => {
     const { kafka, log } = await openLog(t);
     await openLine(kafka, log.topic).append(person(1));
     const reader = kafka.openReader(log);
@@ -233,11 +231,11 @@ describe("the log of an event", { skip: missing("kafka") }, () => {
     assert.ok(performance.now() - startedMs < 1_500);
   });
 
-  test("is looked at with all that may be wrong with it", async (t) => {
+  test("is inspected for everything that may be wrong with it", async (t) => {
     const { kafka, log } = await openLog(t);
     await openLine(kafka, log.topic).append(person(1));
     const look = async (
-      at: Partial<Log & { mark: number }>,
+      at: Partial<EventLog & { mark: number }>,
     ): Promise<string | null | undefined> => {
       const asked = { ...log, mark: 0, ...at };
       return (await kafka.inspectLogs([asked], { retention: true })).get(asked.topic)?.broken;
@@ -251,13 +249,15 @@ describe("the log of an event", { skip: missing("kafka") }, () => {
     t.after(async () => admin.close());
     const second = { name: log.topic, count: 2, assignments: [{ brokerIds: [1] }] };
     await admin.createPartitions({ topics: [second] });
-    await until("the second partition is seen", async () => (await look({})) !== null, 2_000);
+    await until(async () => (await look({})) !== null, "the second partition is seen", {
+      msMax: 2_000,
+    });
     assert.match((await look({})) ?? "", /has 2 partitions/);
   });
 });
 
-describe("Kafka that is not there", () => {
-  test("does not keep the service from starting, and is told by isUp", async (t) => {
+describe("a Kafka that is away", () => {
+  test("does not keep the service from starting, and isUp says so", async (t) => {
     const kafka = await openKafka({ brokers: "127.0.0.1:1", time: systemTime });
     t.after(async () => kafka.close());
     assert.equal(kafka.isUp(), false);
@@ -266,7 +266,7 @@ describe("Kafka that is not there", () => {
     await assert.rejects(writer.append(batchOf(1)), isFault("not-applied"));
   });
 
-  test("in part makes no log with fewer copies than it would have in whole", async (t) => {
+  test("makes no log with fewer copies when only some of its brokers are away", async (t) => {
     const kafka = await openKafka({
       brokers: `${testEngine("kafka")},127.0.0.1:1,127.0.0.1:2`,
       time: systemTime,
@@ -284,7 +284,7 @@ describe("Kafka that is not there", () => {
   });
 });
 
-async function openLog(t: TestContext): Promise<{ readonly kafka: Kafka; readonly log: Log }> {
+async function openLog(t: TestContext): Promise<{ readonly kafka: Kafka; readonly log: EventLog }> {
   const kafka = await openKafka({ brokers: testEngine("kafka"), time: systemTime });
   t.after(async () => kafka.close());
   const log = await kafka.createLog(`stampede.test.${randomBytes(6).toString("hex")}`);
@@ -310,15 +310,12 @@ function openLine(kafka: Kafka, topic: string): ReturnType<typeof claimLine> {
     eventId: spring,
     writer: kafka.openWriter(topic, () => undefined),
     time: systemTime,
-    drawCode,
     watchBatch: () => () => null,
   });
 }
 
 function batchOf(...persons: readonly number[]): RecordBatch {
-  return encodeClaims(
-    persons.map((n) => ({ eventId: spring, userId: person(n), code: drawCode() })),
-  );
+  return encodeClaims(persons.map((n) => ({ eventId: spring, userId: person(n) })));
 }
 
 function isFault(outcome: EngineFault["outcome"]): (error: unknown) => boolean {

@@ -4,17 +4,17 @@ import { describe, test } from "node:test";
 import type { TestContext } from "node:test";
 import type { EventId, Ticket } from "@stampede/domain";
 import { EngineFault } from "@stampede/domain";
-import { postgresEventStore } from "../../src/postgres/event-store.ts";
-import { missing, testEngine } from "../support/engines.ts";
+import { postgresEventStore } from "../../src/rows/event-store.ts";
+import { missing, testEngine, until } from "@stampede/launcher/testing";
 import { person } from "../support/sale.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
 import type { TcpProxy } from "../support/tcp-proxy.ts";
-import { decided, issuesOf, openQueueSale, queueRow, readLog, until } from "./support.ts";
-import type { Instance, QueueSale } from "./support.ts";
+import { decided, issuesOf, openQueueSale, queueRow, readLog } from "../support/kafka-queue.ts";
+import type { Instance, QueueSale } from "../support/kafka-queue.ts";
 
 describe("v3 without PostgreSQL", { skip: missing("postgres", "kafka") }, () => {
   // P1. Red when a claim needs the database's answer.
-  test("goes on queueing, holders too, and decides all of it afterwards", async (t) => {
+  test("goes on queueing, also people who have a coupon, and decides all claims afterwards", async (t) => {
     const { sale, cut, proxy } = await openCutSale(t);
     const eventId = await sale.createEvent({ limit: 3 });
     cut.startDecider();
@@ -81,9 +81,9 @@ describe("v3 without PostgreSQL", { skip: missing("postgres", "kafka") }, () => 
     cut.startDecider();
     await lost;
     for (let n = 4; n < 12; n += 1) {
-      await until("it is queued or replayed", async () => {
+      await until(async () => {
         return (await cut.issuer.claim(eventId, person(n)).catch(() => null)) !== null;
-      });
+      }, "it is queued or replayed");
     }
     const total = (await readLog(cut.kafka, await queueRow(sale.first.postgres, eventId))).length;
     await decided(sale, eventId, total);
@@ -106,10 +106,10 @@ describe("v3 without PostgreSQL", { skip: missing("postgres", "kafka") }, () => 
         WHERE datname = current_database() AND pid <> pg_backend_pid()`,
     );
     assert.equal((await Promise.all(claims)).length, 300);
-    const store = postgresEventStore(second.postgres, {});
-    await until("all who were queued have a coupon", async () => {
+    const store = postgresEventStore(second.postgres);
+    await until(async () => {
       return (await issuesOf(store, eventId)).length === 300;
-    });
+    }, "all who were queued have a coupon");
   });
 });
 
@@ -142,7 +142,7 @@ describe("tickets of v3", { skip: missing("postgres", "kafka") }, () => {
     second.startDecider();
     const last = tickets.map(({ ahead }) => ahead);
     let turn = 0;
-    await until("all are decided", async () => {
+    await until(async () => {
       turn += 1;
       const asked = turn % 2 === 0 ? sale.first : second;
       const statuses = await Promise.all(
@@ -155,7 +155,7 @@ describe("tickets of v3", { skip: missing("postgres", "kafka") }, () => {
         last[n] = ahead;
       });
       return statuses.every((status) => status.kind === "issued");
-    });
+    }, "all are decided");
   });
 
   // S23, B30. Red at "ticket <= limit".

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { paceLimiter } from "../../src/kafka/pace.ts";
+import { paceLimiter } from "../../src/kafka-queue/decider/pace.ts";
 
 /** A decider whose transactions take a while, and what it decided when. */
 function decide(

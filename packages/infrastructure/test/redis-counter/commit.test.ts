@@ -3,15 +3,21 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { EngineFault } from "@stampede/domain";
-import { openClient } from "../postgres/support.ts";
-import { missing, testEngine } from "../support/engines.ts";
+import { openClient } from "../support/postgres.ts";
+import { missing, testEngine, until } from "@stampede/launcher/testing";
 import { holdCommits } from "../support/held-commits.ts";
 import { createTestEvent, person } from "../support/sale.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
-import { claimOrFault, openRedisCounter, personsOf, rowsOf, stateOf, until } from "./support.ts";
+import {
+  claimOrFault,
+  openRedisCounter,
+  personsOf,
+  rowsOf,
+  stateOf,
+} from "../support/redis-counter.ts";
 
 describe("v2 around its commit", { skip: missing("postgres", "redis") }, () => {
-  // S3, B8. Red when the writer answers before its transaction has ended (`#write` in batch-writer.ts).
+  // S3, B8. Red when the writer answers before its transaction has ended (`begin` in reservations.ts).
   // S5, B27. Red when the directory is told of rows inside the transaction (`writeBatch`).
   test("tells nobody issued, and nobody sold out, before the COMMIT that may fail", async (t) => {
     const { issuer, store, databaseUrl, ...counter } = await openRedisCounter(t);
@@ -53,7 +59,7 @@ describe("v2 around its commit", { skip: missing("postgres", "redis") }, () => {
     assert.deepEqual(await personsOf(counter, eventId), [person(1)], "the reservation is kept");
     assert.equal((await stateOf(counter, eventId)).held, 1);
     proxy.comeBack();
-    await until(() => counter.postgres.isUp());
+    await until(() => counter.postgres.isUp(), "PostgreSQL is found again");
     assert.equal((await counter.issuer.claim(eventId, person(1))).kind, "replayed");
   });
 });

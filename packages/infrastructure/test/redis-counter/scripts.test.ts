@@ -1,7 +1,7 @@
 // The scripts alone, on a real Redis: what the door may say, against the rule that all mechanisms
-// share (`decideClaim`). Red when claim.lua answers 'sold-out' at the limit instead of 'wait' (B12),
-// does not look for the person first, or counts past the limit; when rebuild.lua does not compare
-// token or count (B17), or sets the latch beside the old persons (B14).
+// share (`decideClaim`). Red when claim.lua does not look for the person first, or counts past the
+// limit; when rebuild.lua does not compare token or count (B17); when delete.lua does not compare what
+// it is told.
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { describe, test } from "node:test";
@@ -9,23 +9,24 @@ import type { TestContext } from "node:test";
 import { decideClaim, parseEventId } from "@stampede/domain";
 import type { CouponIssue, EventId, UserId } from "@stampede/domain";
 import fc from "fast-check";
-import { openRedis } from "../../src/redis/open.ts";
-import type { RedisSession } from "../../src/redis/open.ts";
+import { openRedis } from "../../src/engines/redis/open.ts";
+import type { RedisSession } from "../../src/engines/redis/open.ts";
 import {
   claimScript,
+  deleteKeys,
   keysOf,
   merge,
-  openedBy,
+  stampOf,
   readState,
   rebuildStep,
   reserve,
-} from "../../src/redis/scripts.ts";
-import { missing, testEngine } from "../support/engines.ts";
+} from "../../src/redis-counter/scripts.ts";
+import { missing, testEngine } from "@stampede/launcher/testing";
 import { person } from "../support/sale.ts";
-import { systemTime } from "../../src/time.ts";
+import { systemTime } from "../../src/engines/time.ts";
 
 describe("the scripts of v2", { skip: missing("redis") }, () => {
-  test("say yours only where the rule issues or replays, sold out only where it refuses", async (t) => {
+  test("say yours only where the rule issues or replays, and else that the rows have to tell", async (t) => {
     const session = await openSession(t);
     await fc.assert(
       fc.asyncProperty(
@@ -47,20 +48,20 @@ describe("the scripts of v2", { skip: missing("redis") }, () => {
   test("answer closed for another generation and another run, and change nothing", async (t) => {
     const session = await openSession(t);
     const eventId = await openEvent(session);
-    for (const opened of [openedBy("other", session.runId), openedBy("first", "other"), "", ":"]) {
-      const claim = { eventId, opened, limit: 3, userIds: [person(1)] };
+    for (const stamp of [stampOf("other", session.runId), stampOf("first", "other"), "", ":"]) {
+      const claim = { eventId, stamp, limit: 3, userIds: [person(1)] };
       assert.equal(await reserve(session, claim), "closed");
       assert.equal(await merge(session, claim), "closed");
     }
     assert.equal((await readState(session, eventId)).held, 0);
   });
 
-  test("refuse a limit that is none before anything is written", async (t) => {
+  test("refuse an invalid limit before anything is written", async (t) => {
     const session = await openSession(t);
     const eventId = await openEvent(session);
     const { state, persons, count } = keysOf(eventId);
     for (const limit of ["0", "-1", "1.5", "many", ""]) {
-      const args = [openedBy("first", session.runId), limit, person(1)];
+      const args = [stampOf("first", session.runId), limit, person(1)];
       await assert.rejects(session.run(claimScript, [state, persons, count], args));
     }
     assert.equal((await readState(session, eventId)).held, 0);
@@ -72,15 +73,15 @@ describe("the scripts of v2", { skip: missing("redis") }, () => {
     const sessions = [await openSession(t), await openSession(t)];
     const eventId = await openEvent(sessions[0]!);
     // Fewer than either connection asks for: whichever is quicker, its own claims are under way at once.
-    const opened = openedBy("first", sessions[0]!.runId);
+    const stamp = stampOf("first", sessions[0]!.runId);
     const all = await Promise.all(
       Array.from({ length: 20 }, async (_, n) =>
-        answersOf(sessions[n % 2]!, { eventId, opened, limit: 5, userIds: [person(n)] }),
+        answersOf(sessions[n % 2]!, { eventId, stamp, limit: 5, userIds: [person(n)] }),
       ),
     );
     const numbers = all.flat().filter((answer) => answer !== "wait");
     assert.deepEqual(
-      numbers.sort((one, other) => Number(one) - Number(other)),
+      numbers.sort((one, other) => one - other),
       Array.from({ length: 5 }, (_, n) => n + 1),
     );
   });
@@ -97,16 +98,16 @@ describe("the scripts of v2", { skip: missing("redis") }, () => {
     const session = await openSession(t);
     const eventId = await openEvent(session);
     await session.send("SCRIPT", "FLUSH");
-    const opened = openedBy("first", session.runId);
-    const claim = { eventId, opened, limit: 3, userIds: [person(1), person(2), person(1)] };
+    const stamp = stampOf("first", session.runId);
+    const claim = { eventId, stamp, limit: 3, userIds: [person(1), person(2), person(1)] };
     assert.deepEqual(await reserve(session, claim), [1, 2, -1]);
   });
 
   test("keep keys of one event in one hash tag and let none expire", async (t) => {
     const session = await openSession(t);
     const eventId = await openEvent(session);
-    const opened = openedBy("first", session.runId);
-    await reserve(session, { eventId, opened, limit: 3, userIds: [person(1)] });
+    const stamp = stampOf("first", session.runId);
+    await reserve(session, { eventId, stamp, limit: 3, userIds: [person(1)] });
     const keys = Object.values(keysOf(eventId));
     for (const key of keys) assert.ok(key.startsWith(`stampede:{${eventId}}:`));
     assert.equal(await session.send("TTL", keysOf(eventId).state), -1);
@@ -115,55 +116,77 @@ describe("the scripts of v2", { skip: missing("redis") }, () => {
 });
 
 describe("the rebuilding of v2", { skip: missing("redis") }, () => {
-  test("opens nothing for a builder whose work another has taken over", async (t) => {
+  test("changes nothing for a builder whose work another has taken over", async (t) => {
     const session = await openSession(t);
     const eventId = await openEvent(session);
-    const seen = openedBy("first", session.runId);
+    const seen = stampOf("first", session.runId);
     assert.ok(await rebuildStep(session, eventId, ["begin", "slow", seen]));
     assert.ok(await rebuildStep(session, eventId, ["begin", "quick", seen]));
     assert.equal(await rebuildStep(session, eventId, ["add", "slow", person(1)]), false);
-    assert.equal(await rebuildStep(session, eventId, ["open", "slow", "slow:1", "0", "0"]), false);
+    assert.equal(await rebuildStep(session, eventId, ["open", "slow", "slow:1", "0"]), false);
     assert.ok(await rebuildStep(session, eventId, ["add", "quick", person(1), person(2)]));
-    assert.ok(await rebuildStep(session, eventId, ["open", "quick", "quick:1", "0", "2"]));
-    // The slow one saw what was open before: it may not begin again either.
+    assert.ok(await rebuildStep(session, eventId, ["open", "quick", "quick:1", "2"]));
+    // The slow one saw the stamp from before: it may not begin again either.
     assert.equal(await rebuildStep(session, eventId, ["begin", "slow", seen]), false);
-    assert.equal((await readState(session, eventId)).open, "quick:1");
+    assert.equal((await readState(session, eventId)).stamp, "quick:1");
   });
 
-  test("opens nothing before every row is there (B17)", async (t) => {
+  test("lets Redis count only when every row is there (B17)", async (t) => {
     const session = await openSession(t);
     const eventId = await openEvent(session);
-    const seen = openedBy("first", session.runId);
+    const seen = stampOf("first", session.runId);
     await rebuildStep(session, eventId, ["begin", "next", seen]);
     await rebuildStep(session, eventId, ["add", "next", person(1)]);
-    assert.equal(await rebuildStep(session, eventId, ["open", "next", "next:1", "0", "2"]), false);
-    assert.equal((await readState(session, eventId)).open, seen);
-  });
-
-  test("leaves exactly the rows' persons beside the latch (B14)", async (t) => {
-    const session = await openSession(t);
-    const eventId = await openEvent(session);
-    const opened = openedBy("first", session.runId);
-    const claim = { eventId, opened, limit: 2, userIds: [person(1), person(2)] };
-    await reserve(session, claim);
-    await latch(session, eventId, { opened, winners: [person(2), person(3)] });
-    const asked = { ...claim, userIds: [person(1), person(2), person(3)] };
-    const [refused, ...holders] = await answersOf(session, asked);
-    assert.equal(refused, "sold-out");
-    assert.ok(holders.every((answer) => typeof answer === "number" && answer < 0));
-    assert.equal((await readState(session, eventId)).held, 2);
+    assert.equal(await rebuildStep(session, eventId, ["open", "next", "next:1", "2"]), false);
+    assert.equal((await readState(session, eventId)).stamp, seen);
   });
 
   test("takes over nothing that was left under the same id (O6)", async (t) => {
     const session = await openSession(t);
     const eventId = await openEvent(session);
-    const old = openedBy("first", session.runId);
+    const old = stampOf("first", session.runId);
     const claim = { eventId, limit: 1, userIds: [person(1)] };
-    await reserve(session, { ...claim, opened: old });
-    await latch(session, eventId, { opened: old, winners: [person(1)] });
+    await reserve(session, { ...claim, stamp: old });
     await rebuildStep(session, eventId, ["begin", "new", old]);
-    await rebuildStep(session, eventId, ["open", "new", "new:1", "0", "0"]);
-    assert.deepEqual(await reserve(session, { ...claim, opened: "new:1" }), [1]);
+    await rebuildStep(session, eventId, ["open", "new", "new:1", "0"]);
+    assert.deepEqual(await reserve(session, { ...claim, stamp: "new:1" }), [1]);
+  });
+});
+
+describe("the deleting of v2", { skip: missing("redis") }, () => {
+  test("leaves nothing where Redis is as it was seen, and is the same when it is done twice", async (t) => {
+    const session = await openSession(t);
+    const eventId = await openEvent(session);
+    const stamp = stampOf("first", session.runId);
+    await reserve(session, { eventId, stamp, limit: 3, userIds: [person(1)] });
+    await rebuildStep(session, eventId, ["begin", "dead", stamp]);
+    await rebuildStep(session, eventId, ["add", "dead", person(1)]);
+    const seen = await readState(session, eventId);
+    assert.ok(await deleteKeys(session, eventId, seen));
+    assert.equal(await session.send("EXISTS", ...Object.values(keysOf(eventId))), 0);
+    assert.equal(await deleteKeys(session, eventId, seen), false);
+    assert.ok(await deleteKeys(session, eventId, { stamp: null, held: 0 }));
+    assert.equal(
+      await reserve(session, { eventId, stamp, limit: 3, userIds: [person(2)] }),
+      "closed",
+    );
+    assert.equal(await rebuildStep(session, eventId, ["add", "dead", person(2)]), false);
+  });
+
+  test("deletes nothing where somebody reserved since, or counting began anew", async (t) => {
+    const session = await openSession(t);
+    const eventId = await openEvent(session);
+    const stamp = stampOf("first", session.runId);
+    const claim = { eventId, stamp, limit: 3 };
+    await reserve(session, { ...claim, userIds: [person(1)] });
+    const seen = await readState(session, eventId);
+    await reserve(session, { ...claim, userIds: [person(2)] });
+    assert.equal(await deleteKeys(session, eventId, seen), false);
+    await rebuildStep(session, eventId, ["begin", "next", stamp]);
+    await rebuildStep(session, eventId, ["add", "next", person(1)]);
+    await rebuildStep(session, eventId, ["open", "next", "next:1", "1"]);
+    assert.equal(await deleteKeys(session, eventId, seen), false);
+    assert.equal((await readState(session, eventId)).held, 1);
   });
 });
 
@@ -174,11 +197,10 @@ async function playSale(
   steps: readonly (readonly number[] | "commit" | "raise")[],
 ): Promise<void> {
   const eventId = await openEvent(session);
-  const opened = openedBy("first", session.runId);
+  const stamp = stampOf("first", session.runId);
   const rows = new Map<UserId, CouponIssue>();
   const reserved: UserId[] = [];
   let limit = limitAtFirst;
-  let latched = false;
   for (const step of steps) {
     if (step === "raise") {
       if (rows.size < limit) limit += 1;
@@ -186,21 +208,16 @@ async function playSale(
       const next = reserved.find((userId) => !rows.has(userId));
       if (next === undefined) continue;
       rows.set(next, issueOf(eventId, next, rows.size + 1));
-      if (rows.size === limit) {
-        await latch(session, eventId, { opened, winners: [...rows.keys()] });
-        latched = true;
-      }
     } else {
       const userIds = step.map(person);
-      const answers = await answersOf(session, { eventId, opened, limit, userIds });
+      const answers = await answersOf(session, { eventId, stamp, limit, userIds });
       for (const [index, userId] of userIds.entries()) {
         const answer = answers[index]!;
         const mine = rows.get(userId) ?? null;
         const rule = decideClaim({ limit, issued: rows.size, mine, door: null });
-        if (answer === "sold-out") assert.ok(latched && !rule.ok, "sold out only where refused");
-        else assert.ok(rule.ok, "yours and wait only while the rule does not refuse");
         const isKnown = reserved.includes(userId);
-        if (answer === "wait") assert.ok(!isKnown && reserved.length >= limit && !latched);
+        if (answer === "wait") assert.ok(!isKnown && reserved.length >= limit);
+        else assert.ok(rule.ok, "yours only where the rule does not refuse");
         if (typeof answer === "number") assert.equal(answer < 0, isKnown);
         if (typeof answer === "number" && !isKnown) reserved.push(userId);
       }
@@ -218,17 +235,6 @@ async function answersOf(
   return answers;
 }
 
-async function latch(
-  session: RedisSession,
-  eventId: EventId,
-  { opened, winners }: { readonly opened: string; readonly winners: readonly UserId[] },
-): Promise<void> {
-  assert.ok(await rebuildStep(session, eventId, ["begin", "latch", opened]));
-  assert.ok(await rebuildStep(session, eventId, ["add", "latch", ...winners]));
-  const count = String(winners.length);
-  assert.ok(await rebuildStep(session, eventId, ["open", "latch", opened, "1", count]));
-}
-
 async function openSession(t: TestContext): Promise<RedisSession> {
   const redis = await openRedis({
     url: testEngine("redis"),
@@ -243,9 +249,9 @@ async function openSession(t: TestContext): Promise<RedisSession> {
 async function openEvent(session: RedisSession): Promise<EventId> {
   const eventId = parseEventId(`script-${randomBytes(5).toString("hex")}`);
   assert.ok(eventId !== null);
-  const opened = openedBy("first", session.runId);
+  const stamp = stampOf("first", session.runId);
   await rebuildStep(session, eventId, ["begin", "first", ""]);
-  assert.ok(await rebuildStep(session, eventId, ["open", "first", opened, "0", "0"]));
+  assert.ok(await rebuildStep(session, eventId, ["open", "first", stamp, "0"]));
   return eventId;
 }
 

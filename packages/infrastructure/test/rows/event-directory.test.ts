@@ -5,17 +5,18 @@ import type { TestContext } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import type { CouponIssue, EventId, EventStore } from "@stampede/domain";
 import { ok } from "@stampede/domain";
-import type pg from "pg";
-import { drawCode } from "../../src/codes.ts";
-import type { EventDirectory, KnownEvent } from "../../src/postgres/event-directory.ts";
-import { postgresEventStore } from "../../src/postgres/event-store.ts";
-import type { Postgres } from "../../src/postgres/open.ts";
-import { rowLockIssuer } from "../../src/postgres/row-lock-issuer.ts";
+import { drawCode } from "../../src/rows/codes.ts";
+import { EventDirectory } from "../../src/rows/event-directory.ts";
+import type { KnownEvent, QueueFacts } from "../../src/rows/event-directory.ts";
+import { postgresEventStore } from "../../src/rows/event-store.ts";
+import type { Postgres } from "../../src/engines/postgres/open.ts";
+import { rowLockIssuer } from "../../src/row-lock/issuer.ts";
 import { openSecondInstance, createTestDatabase } from "../support/database.ts";
-import { missing, testEngine } from "../support/engines.ts";
+import { missing, testEngine, until } from "@stampede/launcher/testing";
 import { createTestEvent, person } from "../support/sale.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
-import { openClient, until } from "./support.ts";
+import { insertIssues, openCrowded } from "./crowded-directory.ts";
+import { openClient } from "../support/postgres.ts";
 
 /** What was read within this time is not asked for again. */
 const FRESH_MS_MAX = 1_000;
@@ -31,7 +32,7 @@ type Opened = Instance & {
 async function open(t: TestContext, limit: number): Promise<Opened> {
   const url = await createTestDatabase(t);
   const instance = await openSecondInstance(t, url);
-  const store = postgresEventStore(instance.postgres, {});
+  const store = postgresEventStore(instance.postgres);
   return { ...instance, url, store, eventId: await createTestEvent(store, "row-lock", { limit }) };
 }
 
@@ -39,18 +40,6 @@ async function readKnown({ directory, eventId }: Opened): Promise<KnownEvent> {
   const known = await directory.fresh(eventId);
   assert.ok(known !== null);
   return known;
-}
-
-/** Rows of persons 1 to `count`, written past the service, with the counter in step. */
-async function insertIssues(client: pg.Client, eventId: EventId, count: number): Promise<void> {
-  await client.query(
-    `WITH added AS (
-       INSERT INTO coupon_issues (event_id, seq, user_id, code, issued_at)
-       SELECT $1, n, 'person-' || n, lpad(n::text, 26, '0'), clock_timestamp()
-         FROM generate_series(1, $2) n RETURNING 1)
-     UPDATE events SET issued = (SELECT count(*) FROM added) WHERE id = $1`,
-    [eventId, count],
-  );
 }
 
 describe("the event directory", { skip: missing("postgres") }, () => {
@@ -77,14 +66,47 @@ describe("the event directory", { skip: missing("postgres") }, () => {
   test("never takes a mark back", async (t) => {
     const opened = await open(t, 10);
     const before = await readKnown(opened);
-    const queue = { topic: "t", topicId: "i", nextOffset: 5, lastWinningTicket: 4, halted: null };
+    const queue: QueueFacts = {
+      topic: "t",
+      topicId: "i",
+      nextOffset: 5,
+      lastWinningTicket: 4,
+      halted: null,
+      haltChanges: 0,
+      retired: false,
+    };
     opened.directory.noteCommitted({ ...before, queue }, []);
     opened.directory.noteCommitted({ ...before, queue: { ...queue, nextOffset: 3 } }, []);
     opened.directory.noteCommitted({ ...before, queue: null }, []);
     assert.equal(opened.directory.peek(opened.eventId)?.queue?.nextOffset, 5);
-    const halted = { ...queue, halted: "the log lost records" };
+    const halted = { ...queue, nextOffset: 3, halted: "the log lost records", haltChanges: 1 };
     opened.directory.noteCommitted({ ...before, queue: halted }, []);
     assert.equal(opened.directory.peek(opened.eventId)?.queue?.halted, "the log lost records");
+    // What a decider commits says nothing of a halt.
+    opened.directory.noteCommitted({ ...before, queue: { ...queue, nextOffset: 6 } }, []);
+    const known = opened.directory.peek(opened.eventId)?.queue;
+    assert.deepEqual([known?.nextOffset, known?.halted], [6, "the log lost records"]);
+    const free = { ...queue, haltChanges: 2, retired: true };
+    opened.directory.noteCommitted({ ...before, queue: free }, []);
+    opened.directory.noteCommitted({ ...before, queue: halted }, []);
+    const last = opened.directory.peek(opened.eventId)?.queue;
+    assert.deepEqual([last?.nextOffset, last?.halted, last?.retired], [6, null, true]);
+  });
+
+  // Red when a door may go by what it read before the log of its event was deleted (`KNOWN_MS_MAX`).
+  test("forgets what it has not read for half a day, also while it is asked for it", async (t) => {
+    const { postgres, eventId } = await open(t, 10);
+    let laterMs = 0;
+    const nowMs = (): number => postgres.time.nowMs() + laterMs;
+    const time = { ...postgres.time, nowMs, every: () => () => undefined };
+    const directory = new EventDirectory({ ...postgres, time });
+    await directory.read(eventId);
+    laterMs = 11 * 3_600_000;
+    assert.ok(directory.peek(eventId) !== null);
+    laterMs = 13 * 3_600_000;
+    assert.equal(directory.peek(eventId), null);
+    assert.ok((await directory.read(eventId)) !== null);
+    assert.ok(directory.peek(eventId) !== null);
   });
 
   // B29. Red when a question joins the reading that is under way already (`#askAll`).
@@ -147,7 +169,7 @@ describe("the event directory", { skip: missing("postgres") }, () => {
     const url = await createTestDatabase(t);
     const proxy = await startTcpProxy(t, testEngine("postgres"));
     const { postgres, directory } = await openSecondInstance(t, proxy.through(url));
-    const store = postgresEventStore(postgres, {});
+    const store = postgresEventStore(postgres);
     const eventId = await createTestEvent(store, "row-lock", { limit: 3 });
     await directory.fresh(eventId);
     await insertIssues(await openClient(t, url), eventId, 3);
@@ -159,7 +181,7 @@ describe("the event directory", { skip: missing("postgres") }, () => {
   });
 
   // Red when the bound of the kept winners is forgotten in one place and not in another.
-  test("looks up persons of a large event one by one, and calls nothing of it final", async (t) => {
+  test("looks up persons of a large event one by one, and calls no answer of it final", async (t) => {
     const limit = 20_001;
     const { directory, eventId, url } = await open(t, limit);
     const client = await openClient(t, url);
@@ -177,6 +199,49 @@ describe("the event directory", { skip: missing("postgres") }, () => {
     assert.equal(directory.final(eventId, person("nobody")), null);
   });
 
+  // Red when each event of a turn costs a query of its own: two hundred cold ones held up the hot one.
+  test("answers all questions of a turn by two queries, however many events they are about", async (t) => {
+    const { directory, events, queries } = await openCrowded(t, { events: 40, limit: 3 });
+    const before = queries();
+    const asked = events.map(async (eventId) => directory.lookUp(eventId, person(2)));
+    const lookups = await Promise.all(asked);
+    assert.deepEqual(
+      lookups.map((lookup) => lookup?.mine?.seq),
+      events.map(() => 2),
+    );
+    assert.equal(queries() - before, 2);
+  });
+
+  // Red when one event's row that cannot be rejects the reading that others share with it.
+  test("tells what is wrong with one event to those alone who ask about it", async (t) => {
+    const opened = await open(t, 1);
+    const { directory, eventId, store, url } = opened;
+    const wrong = await createTestEvent(store, "row-lock", { limit: 1 });
+    const client = await openClient(t, url);
+    await client.query("ALTER TABLE events DROP CONSTRAINT events_issued_within_limit");
+    await client.query("UPDATE events SET issued = 2 WHERE id = $1", [wrong]);
+    const [one, other] = await Promise.allSettled([
+      directory.lookUp(wrong, person(1)),
+      directory.lookUp(eventId, person(1)),
+    ]);
+    assert.match(
+      String(one.status === "rejected" && one.reason),
+      /never issues more than its limit/,
+    );
+    assert.ok(other.status === "fulfilled" && other.value?.event.id === eventId);
+  });
+
+  // Red when one watched event makes all that are in use be read as often as it is.
+  test("reads what is watched often, and what is merely in use seldom", async (t) => {
+    const { directory, events, readOf } = await openCrowded(t, { events: 2, limit: 3 });
+    const [watched, used] = events as [EventId, EventId];
+    for (const eventId of events) await directory.lookUp(eventId, person(1));
+    t.after(directory.onChange(watched, () => undefined));
+    await until(() => readOf(watched) >= 16, "the watched one was read often");
+    assert.ok(readOf(used) <= readOf(watched) / 2, `${readOf(used)} of ${readOf(watched)}`);
+    assert.ok(readOf(used) > 1, "the other one was read as well");
+  });
+
   test("knows nothing of an event that is not there, and finds it once it is", async (t) => {
     const { directory, store, eventId } = await open(t, 1);
     assert.equal(directory.peek(eventId), null);
@@ -192,7 +257,7 @@ describe("the event directory", { skip: missing("postgres") }, () => {
     const url = await createTestDatabase(t);
     const proxy = await startTcpProxy(t, testEngine("postgres"));
     const { postgres, directory } = await openSecondInstance(t, proxy.through(url));
-    const store = postgresEventStore(postgres, {});
+    const store = postgresEventStore(postgres);
     const eventId = await createTestEvent(store, "row-lock", { limit: 3 });
     await directory.fresh(eventId);
     proxy.goAway();

@@ -3,16 +3,16 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { TestContext } from "node:test";
 import type { EventId } from "@stampede/domain";
-import { drawCode } from "../../src/codes.ts";
-import { issueCounts } from "../../src/postgres/issue-counts.ts";
-import type { IssueCounts } from "../../src/postgres/issue-counts.ts";
-import { rowLockIssuer } from "../../src/postgres/row-lock-issuer.ts";
+import { drawCode } from "../../src/rows/codes.ts";
+import { issueCounts } from "../../src/rows/issue-counts.ts";
+import type { IssueCounts } from "../../src/rows/issue-counts.ts";
+import { rowLockIssuer } from "../../src/row-lock/issuer.ts";
 import { openTestDatabase } from "../support/database.ts";
 import type { TestDatabase } from "../support/database.ts";
-import { missing } from "../support/engines.ts";
+import { missing } from "@stampede/launcher/testing";
 import { hearFacts } from "../support/facts.ts";
 import { person } from "../support/sale.ts";
-import { insertEvent, openClient } from "./support.ts";
+import { insertEvent, openClient } from "../support/postgres.ts";
 
 type Counted = TestDatabase & {
   readonly counts: IssueCounts;

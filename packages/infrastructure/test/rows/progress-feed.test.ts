@@ -2,12 +2,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { EventId, Progress } from "@stampede/domain";
-import { postgresEventStore } from "../../src/postgres/event-store.ts";
-import { directoryProgressFeed } from "../../src/postgres/progress-feed.ts";
+import { postgresEventStore } from "../../src/rows/event-store.ts";
+import { directoryProgressFeed } from "../../src/rows/progress-feed.ts";
 import { openTestDatabase } from "../support/database.ts";
-import { missing } from "../support/engines.ts";
+import { missing, until } from "@stampede/launcher/testing";
 import { createTestEvent } from "../support/sale.ts";
-import { until } from "./support.ts";
 
 // Red when a watcher who began with a newer frame than the others have is told it with them once more
 // (`next.id > firstId`): streams that return in mid-sale (N9).
@@ -16,7 +15,7 @@ test(
   { skip: missing("postgres") },
   async (t) => {
     const { postgres, directory } = await openTestDatabase(t);
-    const store = postgresEventStore(postgres, {});
+    const store = postgresEventStore(postgres);
     const eventId = await createTestEvent(store, "row-lock", { limit: 2 });
     const feed = directoryProgressFeed(directory, postgres);
     const watch = async (id: EventId): Promise<Progress[]> => {

@@ -12,7 +12,7 @@ import {
 } from "@stampede/domain";
 import pg from "pg";
 import { createTestDatabase } from "../support/database.ts";
-import { missing } from "../support/engines.ts";
+import { missing } from "@stampede/launcher/testing";
 
 const skip = missing("postgres");
 
@@ -194,8 +194,7 @@ describe("the table of events", { skip }, () => {
       [{ ...queue, pace: 0 }, "events_pace_check"],
       [{ ...queue, pace: PACE_PER_SECOND_MAX }, null],
       [{ ...queue, pace: PACE_PER_SECOND_MAX + 1 }, "events_pace_check"],
-      [{ mechanism: "row-lock", pace: 5 }, "events_pace_of_queue"],
-      [{ mechanism: "lottery" }, "events_mechanism_check"],
+      [{ mechanism: "Lottery!" }, "events_mechanism_form"],
       [{ name: "" }, "events_name_check"],
       // Characters, not bytes and not halves of one.
       [{ name: "🎟".repeat(NAME_CHARACTERS_MAX) }, null],

@@ -1,12 +1,12 @@
 import { randomBytes } from "node:crypto";
 import type { TestContext } from "node:test";
 import pg from "pg";
-import { EventDirectory } from "../../src/postgres/event-directory.ts";
-import { migrate } from "../../src/postgres/migrate.ts";
-import { openPostgres } from "../../src/postgres/open.ts";
-import type { Postgres } from "../../src/postgres/open.ts";
-import { testEngine } from "./engines.ts";
-import { systemTime } from "../../src/time.ts";
+import { EventDirectory } from "../../src/rows/event-directory.ts";
+import { migrate } from "../../src/rows/migrate.ts";
+import { openPostgres } from "../../src/engines/postgres/open.ts";
+import type { PoolOptions, Postgres } from "../../src/engines/postgres/open.ts";
+import { testEngine } from "@stampede/launcher/testing";
+import { systemTime } from "../../src/engines/time.ts";
 
 export type TestDatabase = {
   readonly url: string;
@@ -25,6 +25,7 @@ export async function openTestDatabase(t: TestContext): Promise<TestDatabase> {
 export async function openSecondInstance(
   t: TestContext,
   url: string,
+  options: Partial<PoolOptions> = {},
 ): Promise<{ readonly postgres: Postgres; readonly directory: EventDirectory }> {
   const postgres = await openPostgres({
     url,
@@ -32,6 +33,7 @@ export async function openSecondInstance(
     connectionsMax: 8,
     waitersMax: 50_000,
     waitMsMax: 10_000,
+    ...options,
   });
   const directory = new EventDirectory(postgres);
   t.after(async () => {
@@ -44,8 +46,13 @@ export async function openSecondInstance(
 /** An empty migrated database; clones a template that the first caller of a process makes. */
 export async function createTestDatabase(t: TestContext): Promise<string> {
   template ??= makeTemplate();
+  return createEmptyDatabase(t, `TEMPLATE ${await template}`);
+}
+
+/** A database before any migration, dropped after the test. */
+export async function createEmptyDatabase(t: TestContext, by = ""): Promise<string> {
   const name = `test_${randomBytes(6).toString("hex")}`;
-  await onServer(`CREATE DATABASE ${name} TEMPLATE ${await template}`);
+  await onServer(`CREATE DATABASE ${name} ${by}`);
   t.after(async () => onServer(`DROP DATABASE ${name} WITH (FORCE)`));
   return urlOf(name);
 }

@@ -1,5 +1,5 @@
 import type { TestContext } from "node:test";
-import { listenToFacts } from "../../src/telemetry.ts";
+import { listenToFacts } from "../../src/engines/telemetry.ts";
 import type {
   BatchFact,
   EstimateErrorFact,
@@ -7,7 +7,7 @@ import type {
   RepairFact,
   RoundTripFact,
   RowLockWaitFact,
-} from "../../src/telemetry.ts";
+} from "../../src/engines/telemetry.ts";
 
 export type HeardFacts = {
   readonly batches: BatchFact[];

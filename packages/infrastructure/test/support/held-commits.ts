@@ -2,7 +2,8 @@
 // deferred trigger makes the COMMIT of whoever wrote a coupon issue wait, and fail if it is told to.
 // Whoever is told something of that sale meanwhile was told a guess.
 import type pg from "pg";
-import { blockedSessions, until } from "../postgres/support.ts";
+import { until } from "@stampede/launcher/testing";
+import { blockedSessions } from "./postgres.ts";
 
 export type HeldCommits = {
   /** Resolves when a transaction that wrote coupon issues waits in its COMMIT. */

@@ -1,25 +1,29 @@
 import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
 import type { TestContext } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { Producer } from "@platformatic/kafka";
+import { codeFromRandom } from "@stampede/domain";
 import type { CouponIssue, EventId, EventStore } from "@stampede/domain";
 import type { OpenEvent } from "@stampede/domain/contracts";
-import { drawCode, drawToken } from "../../src/codes.ts";
-import { Decider } from "../../src/kafka/decider.ts";
-import { kafkaQueueIssuer } from "../../src/kafka/kafka-queue-issuer.ts";
-import type { KafkaQueueIssuer } from "../../src/kafka/kafka-queue-issuer.ts";
-import { openKafka } from "../../src/kafka/open.ts";
-import type { Kafka } from "../../src/kafka/open.ts";
-import type { LogRecord } from "../../src/kafka/log-reader.ts";
-import type { Log } from "../../src/kafka/topics.ts";
-import { kafkaQueuePreparation } from "../../src/kafka/preparation.ts";
-import { postgresEventStore } from "../../src/postgres/event-store.ts";
-import type { EventDirectory } from "../../src/postgres/event-directory.ts";
-import type { Postgres } from "../../src/postgres/open.ts";
-import { openSecondInstance, openTestDatabase } from "../support/database.ts";
-import { testEngine } from "../support/engines.ts";
-import { createTestEvent } from "../support/sale.ts";
-import { systemTime } from "../../src/time.ts";
+import { drawToken } from "../../src/rows/codes.ts";
+import { Decider } from "../../src/kafka-queue/decider/decider.ts";
+import { claimParts } from "../../src/kafka-queue/log/claim-codec.ts";
+import type { DeciderOptions } from "../../src/kafka-queue/decider/decider.ts";
+import { kafkaQueueIssuer } from "../../src/kafka-queue/issuer.ts";
+import type { KafkaQueueIssuer } from "../../src/kafka-queue/issuer.ts";
+import { openKafka } from "../../src/kafka-queue/log/open.ts";
+import type { Kafka } from "../../src/kafka-queue/log/open.ts";
+import type { LogRecord } from "../../src/kafka-queue/log/log-reading.ts";
+import type { EventLog } from "../../src/kafka-queue/log/topics.ts";
+import { kafkaQueuePreparation } from "../../src/kafka-queue/preparation.ts";
+import { postgresEventStore } from "../../src/rows/event-store.ts";
+import type { EventDirectory } from "../../src/rows/event-directory.ts";
+import type { Postgres } from "../../src/engines/postgres/open.ts";
+import { openSecondInstance, openTestDatabase } from "./database.ts";
+import { testEngine, until } from "@stampede/launcher/testing";
+import type { UntilOptions } from "@stampede/launcher/testing";
+import { createTestEvent, person } from "./sale.ts";
+import { systemTime } from "../../src/engines/time.ts";
 
 /** What one process of the service would hold. */
 export type Instance = {
@@ -29,7 +33,11 @@ export type Instance = {
   readonly issuer: KafkaQueueIssuer;
   readonly halts: string[];
   /** Starts a decider in this instance; it is closed with the test. */
-  readonly startDecider: () => Decider;
+  readonly startDecider: (
+    options?: Partial<
+      Pick<DeciderOptions, "onError" | "keepLogMs" | "endsEveryMs" | "haltAfterMs">
+    >,
+  ) => Decider;
 };
 
 export type QueueSale = {
@@ -51,22 +59,25 @@ export async function openQueueSale(t: TestContext): Promise<QueueSale> {
     const kafka = closing.use(await openKafka({ brokers: testEngine("kafka"), time: systemTime }));
     const halts: string[] = [];
     const onHalt = (_: EventId, reason: string): number => halts.push(reason);
-    const issuer = closing.use(kafkaQueueIssuer({ ...parts, kafka, drawCode, onHalt }));
-    const startDecider = (): Decider =>
+    const issuer = closing.use(kafkaQueueIssuer({ ...parts, kafka, onHalt }));
+    const startDecider: Instance["startDecider"] = (options = {}) =>
       closing.use(
         new Decider({
           ...parts,
           kafka,
           onHalt,
+          keepLogMs: null,
+          haltAfterMs: 300,
+          onGivenBack: (message) => t.diagnostic(message),
           onError: (error) => t.diagnostic(`decider: ${String(error)}`),
+          ...options,
         }),
       );
     return { ...parts, kafka, issuer, halts, startDecider };
   };
   const first = await openParts({ postgres, directory });
-  const store = postgresEventStore(postgres, {
-    "kafka-queue": kafkaQueuePreparation({ kafka: first.kafka, drawToken }),
-  });
+  const preparation = kafkaQueuePreparation({ kafka: first.kafka, postgres, drawToken });
+  const store = postgresEventStore(postgres, () => preparation);
   return {
     url,
     store,
@@ -108,7 +119,7 @@ export async function issuesOf(
 }
 
 /** Every record of an event's log, read from its start. */
-export async function readLog(kafka: Kafka, queue: Log): Promise<readonly LogRecord[]> {
+export async function readLog(kafka: Kafka, queue: EventLog): Promise<readonly LogRecord[]> {
   const reader = kafka.openReader(queue);
   try {
     const records: LogRecord[] = [];
@@ -119,7 +130,7 @@ export async function readLog(kafka: Kafka, queue: Log): Promise<readonly LogRec
       if (records.length >= reading.end) return records;
     }
   } finally {
-    await reader.close();
+    reader.close();
   }
 }
 
@@ -153,22 +164,35 @@ export async function appendRaw(
   }
 }
 
-/** Waits until `condition` holds; fails after `msMax`. */
-export async function until(
-  what: string,
-  condition: () => Promise<boolean> | boolean,
-  msMax = 10_000,
+/** Waits until everything in an event's log is decided. */
+export async function decided(
+  sale: QueueSale,
+  eventId: EventId,
+  records: number,
+  options?: UntilOptions,
 ): Promise<void> {
-  const deadlineMs = performance.now() + msMax;
-  while (!(await condition())) {
-    assert.ok(performance.now() < deadlineMs, `${what} within ${msMax} ms`);
-    await sleep(10);
-  }
+  const all = async (): Promise<boolean> =>
+    (await queueRow(sale.first.postgres, eventId)).nextOffset >= records;
+  await until(all, `${records} records of ${eventId} are decided`, options);
 }
 
-/** Waits until everything in an event's log is decided. */
-export async function decided(sale: QueueSale, eventId: EventId, records: number): Promise<void> {
-  await until(`${records} records of ${eventId} are decided`, async () => {
-    return (await queueRow(sale.first.postgres, eventId)).nextOffset >= records;
-  });
+/** A good record of a person's claim. */
+export function claimOf(eventId: EventId, n: number): RawRecord & { readonly key: Buffer } {
+  const { key, value } = claimParts({ eventId, userId: person(n) });
+  return { key: Buffer.from(key), value: Buffer.from(value) };
+}
+
+/** Everybody's code by the event's key; `held`: how many of theirs are somebody else's. */
+export async function codesOf(
+  sale: QueueSale,
+  eventId: EventId,
+): Promise<(userId: string, held?: number) => string> {
+  const [row] = await sale.first.postgres.query<{ code_key: string }>(
+    "SELECT code_key FROM queues WHERE event_id = $1",
+    [eventId],
+  );
+  return (userId, held = 0) => {
+    const text = [eventId, userId, ...(held > 0 ? [held] : [])].join(" ");
+    return codeFromRandom(createHmac("sha256", row!.code_key).update(text).digest());
+  };
 }

@@ -3,13 +3,10 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import type { TestContext } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { EngineFault, parseEventId } from "@stampede/domain";
 import type { EventId } from "@stampede/domain";
+import { until } from "@stampede/launcher/testing";
 import pg from "pg";
-
-const POLL_MS = 5;
-const WAIT_MS_MAX = 10_000;
 
 /** A session without any setting of ours; ended after the test. */
 export async function openClient(t: TestContext, url: string): Promise<pg.Client> {
@@ -19,19 +16,6 @@ export async function openClient(t: TestContext, url: string): Promise<pg.Client
   await client.connect();
   t.after(async () => client.end());
   return client;
-}
-
-/** Waits until it is true; fails after ten seconds. */
-export async function until(
-  condition: () => Promise<boolean> | boolean,
-  what: string,
-  msMax: number = WAIT_MS_MAX,
-): Promise<void> {
-  const endMs = performance.now() + msMax;
-  while (!(await condition())) {
-    assert.ok(performance.now() < endMs, `not within ${msMax} ms: ${what}`);
-    await sleep(POLL_MS);
-  }
 }
 
 export async function pidOf(client: pg.Client): Promise<number> {

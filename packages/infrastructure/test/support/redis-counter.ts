@@ -1,23 +1,24 @@
+import { lockEvent } from "../../src/rows/coupon-issues.ts";
 import assert from "node:assert/strict";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { TestContext } from "node:test";
 import { EngineFault } from "@stampede/domain";
 import type { ClaimAnswer, CouponIssuer, EventId, EventStore, UserId } from "@stampede/domain";
-import { drawCode, drawToken } from "../../src/codes.ts";
-import type { EventDirectory } from "../../src/postgres/event-directory.ts";
-import { postgresEventStore } from "../../src/postgres/event-store.ts";
-import type { Postgres } from "../../src/postgres/open.ts";
-import { Generations } from "../../src/redis/generations.ts";
-import { openRedis } from "../../src/redis/open.ts";
-import type { Redis } from "../../src/redis/open.ts";
-import { redisCounterPreparation } from "../../src/redis/preparation.ts";
-import { Reconciler } from "../../src/redis/reconciler.ts";
-import { redisCounterIssuer } from "../../src/redis/redis-counter-issuer.ts";
-import type { RedisCounterIssuer } from "../../src/redis/redis-counter-issuer.ts";
-import { keysOf, openedBy, readState, reserve } from "../../src/redis/scripts.ts";
-import { openSecondInstance, openTestDatabase } from "../support/database.ts";
-import { testEngine } from "../support/engines.ts";
-import { systemTime } from "../../src/time.ts";
+import { drawCode, drawToken } from "../../src/rows/codes.ts";
+import type { EventDirectory } from "../../src/rows/event-directory.ts";
+import { postgresEventStore } from "../../src/rows/event-store.ts";
+import type { Postgres } from "../../src/engines/postgres/open.ts";
+import { Generations } from "../../src/redis-counter/generations.ts";
+import { openRedis } from "../../src/engines/redis/open.ts";
+import type { Redis } from "../../src/engines/redis/open.ts";
+import { redisCounterPreparation } from "../../src/redis-counter/preparation.ts";
+import { Reconciler } from "../../src/redis-counter/reconciler.ts";
+import { redisCounterIssuer } from "../../src/redis-counter/issuer.ts";
+import type { RedisCounterIssuer } from "../../src/redis-counter/issuer.ts";
+import { keysOf, stampOf, readState, reserve } from "../../src/redis-counter/scripts.ts";
+import { openSecondInstance, openTestDatabase } from "./database.ts";
+import { testEngine, until } from "@stampede/launcher/testing";
+import type { UntilOptions } from "@stampede/launcher/testing";
+import { systemTime } from "../../src/engines/time.ts";
 
 /** One process's whole v2. */
 export type RedisCounter = {
@@ -80,10 +81,9 @@ async function openOn(
     directory,
     generations,
     drawCode,
-    onError: failLoudly,
   });
   const preparation = redisCounterPreparation({ redis, generations, drawToken });
-  const store = postgresEventStore(postgres, { "redis-counter": preparation });
+  const store = postgresEventStore(postgres, () => preparation);
   t.after(async () => {
     await issuer.close();
     await redis.close();
@@ -91,8 +91,19 @@ async function openOn(
   return { ...engines, redis, generations, issuer, store };
 }
 
-export function startReconciler(t: TestContext, counter: RedisCounter): Reconciler {
-  const reconciler = new Reconciler({ ...counter, drawCode, onError: failLoudly });
+/** `onTrouble` hears of events that cannot be reconciled. */
+export function startReconciler(
+  t: TestContext,
+  counter: RedisCounter,
+  onTrouble: (eventId: EventId, reason: string) => void = () => undefined,
+): Reconciler {
+  const reconciler = new Reconciler({
+    ...counter,
+    drawCode,
+    onError: failLoudly,
+    onTrouble,
+    onGivenBack: () => undefined,
+  });
   t.after(async () => reconciler.close());
   return reconciler;
 }
@@ -129,16 +140,35 @@ export async function rowsOf(store: EventStore, eventId: EventId): Promise<reado
   }
 }
 
-/** Waits for a condition, at most `withinMs`. */
-export async function until(
-  condition: () => Promise<boolean> | boolean,
-  withinMs = 10_000,
+/** Waits until Redis holds nothing of the event, and PostgreSQL names no generation of it. */
+export async function untilForgotten(
+  counter: RedisCounter,
+  eventId: EventId,
+  options?: UntilOptions,
 ): Promise<void> {
-  const deadlineMs = performance.now() + withinMs;
-  while (!(await condition())) {
-    assert.ok(performance.now() < deadlineMs, `not within ${withinMs} ms: ${String(condition)}`);
-    await sleep(10);
-  }
+  const isForgotten = async (): Promise<boolean> =>
+    (await keysHeld(counter, eventId)).length === 0 &&
+    (await generationOf(counter, eventId)) === undefined;
+  await until(isForgotten, "nothing is held of the event", options);
+}
+
+/** The keys that Redis has of an event. */
+export async function keysHeld({ redis }: RedisCounter, eventId: EventId): Promise<string[]> {
+  const keys = Object.values(keysOf(eventId));
+  const held = keys.map(async (key) =>
+    (await redis.session().send("EXISTS", key)) === 1 ? [key] : [],
+  );
+  return (await Promise.all(held)).flat();
+}
+
+/** Waits until so many persons have a row. */
+export async function untilRows(
+  store: EventStore,
+  eventId: EventId,
+  { count, ...options }: UntilOptions & { readonly count: number },
+): Promise<void> {
+  const isWritten = async (): Promise<boolean> => (await rowsOf(store, eventId)).length === count;
+  await until(isWritten, `${count} rows are written`, options);
 }
 
 /** What a process leaves that died between the reservation and its row (A4). */
@@ -148,18 +178,22 @@ export async function abandonReservation(
   userIds: readonly UserId[],
 ): Promise<void> {
   const session = counter.redis.session();
-  const opened = openedBy(await generationOf(counter, eventId), session.runId);
+  const stamp = stampOf((await generationOf(counter, eventId))!, session.runId);
   const limit = (await counter.store.find(eventId))!.event.limit;
-  const answers = await reserve(session, { eventId, opened, limit, userIds });
+  const answers = await reserve(session, { eventId, stamp, limit, userIds });
   assert.ok(answers !== "closed" && answers.every((answer) => Number(answer) > 0));
 }
 
-export async function generationOf({ postgres }: RedisCounter, eventId: EventId): Promise<string> {
+/** What PostgreSQL names; undefined where that is none. */
+export async function generationOf(
+  { postgres }: RedisCounter,
+  eventId: EventId,
+): Promise<string | undefined> {
   const rows = await postgres.query<{ generation: string }>(
     "SELECT generation FROM redis_generations WHERE event_id = $1",
     [eventId],
   );
-  return rows[0]!.generation;
+  return rows[0]?.generation;
 }
 
 export async function stateOf(
@@ -171,4 +205,47 @@ export async function stateOf(
 
 export async function personsOf({ redis }: RedisCounter, eventId: EventId): Promise<UserId[]> {
   return (await redis.session().send("HKEYS", keysOf(eventId).persons)) as UserId[];
+}
+
+/** Holds the event's row in a transaction, as somebody else's slow one would. */
+export async function holdEventRow(
+  { postgres }: RedisCounter,
+  eventId: EventId,
+): Promise<{ readonly release: () => Promise<void> }> {
+  const locked = Promise.withResolvers<void>();
+  const released = Promise.withResolvers<void>();
+  const holding = postgres.transaction(async (sql) => {
+    await lockEvent(sql, eventId);
+    locked.resolve();
+    // Speaks now and then: PostgreSQL ends a session that is idle in a transaction.
+    while (!(await Promise.race([released.promise.then(() => true), tick()]))) {
+      await sql.query("SELECT 1");
+    }
+  });
+  await locked.promise;
+  return {
+    async release() {
+      released.resolve();
+      await holding;
+    },
+  };
+}
+
+async function tick(): Promise<false> {
+  return new Promise((resolve) => {
+    setTimeout(() => resolve(false), 100);
+  });
+}
+
+/** As an operator's change of the window would: closed so long ago, or open again. */
+export async function closeEvent(
+  { postgres }: RedisCounter,
+  eventId: EventId,
+  { closedMsAgo }: { readonly closedMsAgo: number | null } = { closedMsAgo: 61_000 },
+): Promise<void> {
+  await postgres.query(
+    `UPDATE events SET version = version + 1, opens_at = clock_timestamp() - interval '1 day',
+            closes_at = clock_timestamp() - $2 * interval '1 millisecond' WHERE id = $1`,
+    [eventId, closedMsAgo],
+  );
 }

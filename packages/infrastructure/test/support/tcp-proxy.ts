@@ -1,16 +1,12 @@
-// A TCP proxy that cuts where it hurts: after the server has done what it was told and before the
-// client learns of it.
-//
-// It forwards bytes both ways. `cutReplyTo(text)` waits for a client to send that text (a command of
-// PostgreSQL's or Redis' protocol is in the clear), lets it through, waits for the server's answer,
-// swallows it, and resets the connection. `goAway` resets all connections and refuses new ones;
-// `fallSilent` keeps them open and forwards nothing more; `comeBack` ends either.
+// A proxy that cuts where it hurts: after the server has done what it was told and before the client
+// learns of it. Which reply is meant is told by a text of its command, which is in the clear in
+// PostgreSQL's, Redis' and Kafka's protocols, so one proxy serves all three.
 //
 // Deliberately not done: parsing the protocols. A text split over two packets is not seen; commands
 // are far shorter than a packet.
-import { createServer, connect } from "node:net";
-import type { AddressInfo, Socket } from "node:net";
 import type { TestContext } from "node:test";
+import { startProxy } from "@stampede/launcher/testing";
+import type { OpenReader } from "@stampede/launcher/testing";
 
 export type TcpProxy = {
   readonly port: number;
@@ -21,103 +17,60 @@ export type TcpProxy = {
    * there was none within 10 s: a fault that never fired proves nothing.
    */
   cutReplyTo(text: string): Promise<void>;
+  /** Resets all connections and refuses new ones. */
   goAway(): void;
+  /** Keeps all connections and forwards nothing more. */
   fallSilent(): void;
   comeBack(): void;
 };
 
 const FIRE_MS_MAX = 10_000;
 
-type Cut = { readonly text: string; readonly done: () => void };
-
 /** Listens on a free port of 127.0.0.1 and forwards to the host and port of `url`. */
 export async function startTcpProxy(t: TestContext, url: string): Promise<TcpProxy> {
-  const target = new URL(url);
-  const pairs = new Set<readonly [Socket, Socket]>();
-  const cuts: Cut[] = [];
-  let mode: "open" | "away" | "silent" = "open";
-
-  const server = createServer((client) => {
-    if (mode === "away") {
-      client.resetAndDestroy();
-      return;
-    }
-    const engine = connect(Number(target.port), target.hostname);
-    const pair = [client, engine] as const;
-    pairs.add(pair);
-    let cut: Cut | undefined;
-    const close = (): void => {
-      pairs.delete(pair);
-      client.destroy();
-      engine.destroy();
+  const texts: string[] = [];
+  let pending = 0;
+  const reader: OpenReader = () => {
+    let isMeant = false;
+    return {
+      request(chunk) {
+        const index = texts.findIndex((text) => chunk.includes(text));
+        if (index >= 0) isMeant = texts.splice(index, 1).length > 0;
+      },
+      reply(bytes) {
+        const counts = isMeant;
+        isMeant = false;
+        if (counts) pending -= 1;
+        return [{ bytes, counts }];
+      },
     };
-    for (const socket of pair) socket.on("error", close).on("close", close);
-    client.on("data", (chunk) => {
-      if (mode === "silent") return;
-      const index = cuts.findIndex(({ text }) => chunk.includes(text));
-      if (index >= 0) [cut] = cuts.splice(index, 1);
-      engine.write(chunk);
-    });
-    engine.on("data", (chunk) => {
-      if (mode === "silent") return;
-      if (cut === undefined) {
-        client.write(chunk);
-        return;
-      }
-      client.resetAndDestroy();
-      close();
-      cut.done();
-    });
-  });
-  await new Promise<void>((resolve) => {
-    server.listen(0, "127.0.0.1", resolve);
-  });
-  const resetAll = (): void => {
-    for (const [client, engine] of pairs) {
-      client.resetAndDestroy();
-      engine.destroy();
-    }
-    pairs.clear();
   };
-  t.after(async () => {
-    resetAll();
-    await new Promise((resolve) => {
-      server.close(resolve);
-    });
-  });
-  const { port } = server.address() as AddressInfo;
+  const proxy = await startProxy(t, { port: Number(new URL(url).port), reader });
+  let isSilent = false;
   return {
-    port,
-    through(of) {
-      const address = new URL(of);
-      address.hostname = "127.0.0.1";
-      address.port = String(port);
-      return address.href;
+    port: proxy.port,
+    through: proxy.through,
+    async cutReplyTo(text) {
+      texts.push(text);
+      pending += 1;
+      const { sprung } = proxy.cutReply(pending);
+      const late = Promise.withResolvers<never>();
+      const timer = setTimeout(() => {
+        late.reject(new Error(`no reply to ${text} passed in ${FIRE_MS_MAX} ms: nothing was cut`));
+      }, FIRE_MS_MAX);
+      await Promise.race([sprung, late.promise]);
+      clearTimeout(timer);
     },
-    cutReplyTo: async (text) =>
-      new Promise((resolve, reject) => {
-        const timer = setTimeout(() => {
-          reject(new Error(`no reply to ${text} passed within ${FIRE_MS_MAX} ms: nothing was cut`));
-        }, FIRE_MS_MAX);
-        cuts.push({
-          text,
-          done: () => {
-            clearTimeout(timer);
-            resolve();
-          },
-        });
-      }),
-    goAway() {
-      mode = "away";
-      resetAll();
-    },
+    goAway: proxy.away,
     fallSilent() {
-      mode = "silent";
+      isSilent = true;
+      proxy.set({ blackhole: true });
     },
     comeBack() {
-      // What a silent proxy kept back is gone: both sides must start anew.
-      if (mode === "silent") resetAll();
-      mode = "open";
+      // What was kept back must not arrive now: both sides start anew.
+      if (isSilent) proxy.resetAll();
+      isSilent = false;
+      proxy.heal();
     },
   };
 }

@@ -4,33 +4,26 @@
 // whether an attempt before the last one reached the log. Here each request is one attempt on one
 // connection, so that "certainly not appended" and "perhaps appended" stay apart (B32).
 // The request versions are fixed ones that every KRaft broker (3.3 and later) speaks.
-import { EngineFault } from "@stampede/domain";
 import { ConnectionPool, metadataV12, ResponseError } from "@platformatic/kafka";
 import type { Broker, Connection } from "@platformatic/kafka";
 import type { Time } from "../time.ts";
-import { brokerErrorIds, kafkaFault } from "./faults.ts";
+import { kafkaFault } from "./faults.ts";
+import { ledTopics } from "./led-topics.ts";
+import type { LedTopics, TopicFacts } from "./led-topics.ts";
 
-export type TopicFacts = {
-  /** Null where the cluster could not tell. */
-  readonly topicId: string | null;
-  readonly partitions: number;
-  /** The leader of partition 0; null while there is none. */
-  readonly leader: Broker | null;
-};
-
-export type LedTopic = TopicFacts & { readonly leader: Broker };
-
-export type Cluster = {
+export type Cluster = LedTopics & {
   readonly time: Time;
-  /** Asks any broker for the list of brokers; rejects with `EngineFault` when none answers. */
-  refresh(): Promise<void>;
+  /**
+   * Asks any broker for the list of brokers, unless the last one is younger than `ageMsMax`; rejects
+   * with `EngineFault` when none answers.
+   */
+  refresh(ageMsMax?: number): Promise<void>;
   /** The most brokers that it ever had, as far as this process was told: named at the start, or seen. */
   brokersMax(): number;
-  /** Topics as the cluster has them now, by name; one that does not exist is missing. */
-  describe(topics: readonly string[]): Promise<Map<string, TopicFacts>>;
-  /** The topic as known since the last `forget`. Rejects "not-applied" where it has no leader. */
-  find(topic: string): Promise<LedTopic>;
-  forget(topic: string): void;
+  /** The brokers that were there the last time. */
+  brokers(): readonly Broker[];
+  /** Topics as `from`, or any broker, has them now, by name; one that does not exist is missing. */
+  describe(topics: readonly string[], from?: Broker): Promise<Map<string, TopicFacts>>;
   /** A connection to any broker, for requests that any of them answers or passes on. */
   connectAny(): Promise<Connection>;
   /** A connection to one broker for a short question. */
@@ -50,9 +43,9 @@ const UNKNOWN_TOPIC = 3;
 
 export function kafkaCluster(bootstrap: readonly Broker[], time: Time): Cluster {
   const pools = new Set<ConnectionPool>();
-  const known = new Map<string, LedTopic>();
   let brokers = new Map<number, Broker>();
   let brokersMax = bootstrap.length;
+  let listedAtMs = Number.NEGATIVE_INFINITY;
 
   const openPool = (requestMsMax: number): ConnectionPool => {
     const pool = new ConnectionPool("stampede", {
@@ -69,28 +62,20 @@ export function kafkaCluster(bootstrap: readonly Broker[], time: Time): Cluster 
 
   const cluster: Cluster = {
     time,
-    async refresh() {
-      await cluster.describe([]);
+    ...ledTopics(async (topics) => cluster.describe(topics)),
+    async refresh(ageMsMax = 0) {
+      if (time.nowMs() - listedAtMs >= ageMsMax) await cluster.describe([]);
     },
     brokersMax: () => brokersMax,
-    async describe(topics) {
-      const metadata = await askMetadata(await cluster.connectAny(), topics);
+    brokers: () => [...brokers.values()],
+    async describe(topics, from) {
+      const asked = from === undefined ? cluster.connectAny() : cluster.connectControl(from);
+      const metadata = await askMetadata(await asked, topics);
       brokers = new Map(metadata.brokers.map(({ nodeId, host, port }) => [nodeId, { host, port }]));
       brokersMax = Math.max(brokersMax, brokers.size);
+      listedAtMs = time.nowMs();
       return topicFactsOf(metadata, brokers);
     },
-    async find(topic) {
-      const remembered = known.get(topic);
-      if (remembered !== undefined) return remembered;
-      const facts = (await cluster.describe([topic])).get(topic);
-      if (facts === undefined) throw notApplied(`Kafka has no topic ${topic}`);
-      const { leader } = facts;
-      if (leader === null) throw notApplied(`topic ${topic} has no leader now`);
-      const found = { ...facts, leader };
-      known.set(topic, found);
-      return found;
-    },
-    forget: (topic) => void known.delete(topic),
     async connectAny() {
       try {
         return await control.getFirstAvailable([...bootstrap, ...brokers.values()]);
@@ -152,22 +137,4 @@ function topicFactsOf(
     });
   }
   return found;
-}
-
-function notApplied(message: string): EngineFault {
-  return new EngineFault("kafka", "not-applied", message);
-}
-
-/** Whether an answer says that the broker does not lead the partition, or does not know the topic. */
-export function isStale(error: unknown): boolean {
-  return brokerErrorIds(error).some((id) =>
-    [
-      "UNKNOWN_TOPIC_OR_PARTITION",
-      "UNKNOWN_TOPIC_ID",
-      "INCONSISTENT_TOPIC_ID",
-      "NOT_LEADER_OR_FOLLOWER",
-      "LEADER_NOT_AVAILABLE",
-      "FENCED_LEADER_EPOCH",
-    ].includes(id),
-  );
 }

@@ -59,7 +59,7 @@ export function appendFailure(error: unknown): AppendFailure {
 }
 
 /** The names of the protocol errors in an answer; none where the broker did not answer. */
-export function brokerErrorIds(error: unknown): readonly string[] {
+function brokerErrorIds(error: unknown): readonly string[] {
   if (error instanceof MultipleErrors) return error.errors.flatMap(brokerErrorIds);
   if (!(error instanceof GenericError)) return [];
   const id: unknown = error["apiId"];
@@ -71,7 +71,9 @@ export function kafkaFault(error: unknown, outcome: FaultOutcome, doing: string)
   if (error instanceof EngineFault) return error;
   const ids = brokerErrorIds(error);
   const reason = ids.length > 0 ? ids.join(", ") : messageOf(error);
-  return new EngineFault("kafka", outcome, `Kafka, ${doing}: ${reason}`, { cause: error });
+  return new EngineFault("kafka", outcome, `Kafka failed while ${doing}: ${reason}`, {
+    cause: error,
+  });
 }
 
 function messageOf(error: unknown): string {

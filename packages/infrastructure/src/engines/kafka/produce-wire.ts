@@ -3,8 +3,9 @@
 import { initProducerIdV4, produceV9, Writer } from "@platformatic/kafka";
 import type { Broker, ConnectionPool } from "@platformatic/kafka";
 import type { Time } from "../time.ts";
-import type { Cluster, LedTopic } from "./cluster.ts";
+import type { Cluster } from "./cluster.ts";
 import { kafkaFault } from "./faults.ts";
+import type { LedTopic } from "./led-topics.ts";
 
 export type LeaderConnection = {
   /** Sends a sealed batch with acks=all; its base offset. Rejects with what the client throws. */
@@ -44,7 +45,7 @@ export function produceWire(cluster: Cluster, pool: ConnectionPool): ProduceWire
               true,
               (error, response) => {
                 if (error === null && response !== undefined) resolve(response);
-                else reject(error ?? new Error("the broker's answer is empty"));
+                else reject(error ?? new Error("the broker sent an empty answer"));
               },
             );
           });
@@ -69,7 +70,7 @@ type ProduceResponse = ReturnType<typeof produceV9.parseResponse>;
 function baseOffsetOf(answer: ProduceResponse, topic: string): number {
   const baseOffset = Number(answer.responses[0]?.partitionResponses[0]?.baseOffset ?? -1n);
   if (!Number.isSafeInteger(baseOffset) || baseOffset < 0) {
-    throw new Error(`the ack of a batch for ${topic} names no offset`);
+    throw new Error(`the broker acknowledged a batch for ${topic} without an offset`);
   }
   return baseOffset;
 }

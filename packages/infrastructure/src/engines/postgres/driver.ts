@@ -1,12 +1,22 @@
 // What the adapter needs of a PostgreSQL driver, and `pg` as one. Everything that must be right
 // stands above this line (the COMMIT's tag, what an error means, what is repeated), so that a
 // simulated database below it runs the same code.
+import { callbackify } from "node:util";
 import type pg from "pg";
 import { Client, Pool } from "pg";
 
 export type Statement =
   | string
-  | { readonly name?: string; readonly text: string; readonly values: readonly unknown[] };
+  | {
+      readonly name?: string;
+      readonly text: string;
+      readonly values: readonly unknown[];
+      /** Milliseconds, where another deadline than the connection's holds for the answer. */
+      readonly query_timeout?: number;
+    };
+
+/** Run on every new connection before anybody gets it; one that it rejects for is closed. */
+export type Begin = (session: Asking) => Promise<void>;
 
 export type Answer<Row> = { readonly rows: Row[]; readonly command: string };
 
@@ -34,9 +44,10 @@ export type Session = Asking & {
 };
 
 export type PostgresDriver = {
-  openPool(connectionsMax: number): ConnectionPool;
+  /** To connect rejects as `begin` does. */
+  openPool(connectionsMax: number, begin: Begin): ConnectionPool;
   /** Rejects with what ended the attempt. */
-  openSession(settings: Readonly<Record<string, string>>): Promise<Session>;
+  openSession(begin: Begin): Promise<Session>;
 };
 
 export const CONNECT_MS_MAX = 3_000;
@@ -54,35 +65,38 @@ export const SESSION_REPLY_MS_MAX = 3_000;
 
 export function pgDriver(url: string): PostgresDriver {
   return {
-    openPool: (connectionsMax) => makePool(url, connectionsMax),
-    async openSession(settings) {
-      const options = Object.entries(settings).map(([name, value]) => `-c ${name}=${value}`);
+    openPool: (connectionsMax, begin) => makePool(url, connectionsMax, begin),
+    async openSession(begin) {
       const client = new Client({
         connectionString: url,
         connectionTimeoutMillis: CONNECT_MS_MAX,
         query_timeout: SESSION_REPLY_MS_MAX,
-        options: options.join(" "),
         application_name: "stampede",
       });
       client.on("error", ignoreBrokenConnection);
       await client.connect();
+      try {
+        await begin(client);
+      } catch (error) {
+        void client.end();
+        throw error;
+      }
       return client;
     },
   };
 }
 
-function makePool(url: string, connectionsMax: number): ConnectionPool {
+function makePool(url: string, connectionsMax: number, begin: Begin): ConnectionPool {
+  const begun = callbackify(begin);
   const pool = new Pool({
     connectionString: url,
     max: connectionsMax,
     connectionTimeoutMillis: CONNECT_MS_MAX,
     idleTimeoutMillis: 60_000,
     query_timeout: REPLY_MS_MAX,
-    statement_timeout: STATEMENT_MS_MAX,
-    lock_timeout: LOCK_MS_MAX,
-    idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS_MAX,
     keepAlive: true,
     application_name: "stampede",
+    verify: (client, done) => begun(client, (error) => done(error ?? undefined)),
   });
   // A connection that breaks while nobody uses it is replaced by the next check-out, and one that
   // breaks in use rejects the statement that runs on it: neither may end the process.

@@ -6,11 +6,13 @@ import type { FaultOutcome } from "@stampede/domain";
  * classes 23 (a constraint) and 40 (rolled back) is certain that nothing was applied, also to COMMIT.
  */
 export function postgresFault(error: unknown, lostOutcome: FaultOutcome): EngineFault {
+  if (error instanceof EngineFault) return error;
   const state = sqlState(error);
   const rolledBack = state !== null && /^(23|40)/.test(state);
   const outcome = rolledBack ? "not-applied" : lostOutcome;
   const reason = error instanceof Error ? error.message : String(error);
-  const message = state === null ? `PostgreSQL did not answer: ${reason}` : `PostgreSQL: ${reason}`;
+  const message =
+    state === null ? `PostgreSQL did not answer: ${reason}` : `PostgreSQL refused: ${reason}`;
   return new EngineFault("postgres", outcome, message, { cause: error });
 }
 
@@ -29,4 +31,15 @@ export function isRetryable(error: unknown): boolean {
   if (!(error instanceof EngineFault)) return false;
   const state = sqlState(error.cause);
   return state === "40001" || state === "40P01";
+}
+
+/** Whether the server answered that it only reads: it is not the primary any more. */
+export function isReadOnly(error: unknown): boolean {
+  return error instanceof EngineFault && sqlState(error.cause) === "25006";
+}
+
+/** Whether the server refused the data itself (classes 22 and 23), and so applied nothing of them. */
+export function isRefusedData(error: unknown): boolean {
+  if (!(error instanceof EngineFault) || error.outcome === "unknown") return false;
+  return /^2[23]/.test(sqlState(error.cause) ?? "");
 }

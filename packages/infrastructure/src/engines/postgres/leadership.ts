@@ -1,6 +1,9 @@
 // One leader per duty, elected by PostgreSQL: a session-wide advisory lock. The session must speak
 // every second, or PostgreSQL ends it (`idle_session_timeout`) and with it the lock: so a leader that
-// is paused or cut off is replaced within seconds, although its process still lives. Leadership only
+// is paused or cut off is replaced within seconds, although its process still lives. One that reaches
+// PostgreSQL and not the other engine of its duty gives the lead back, and asks for it again only when
+// it can do the work: meanwhile another process may. A lock on a server that has become a standby is
+// none: whoever comes later asks the primary. Leadership only
 // avoids double work; what makes two leaders harmless are the fences in the duties' own
 // transactions.
 import { EngineFault } from "@stampede/domain";
@@ -8,10 +11,17 @@ import type { Time } from "../time.ts";
 import type { Session } from "./driver.ts";
 import { postgresFault } from "./faults.ts";
 import type { Postgres } from "./open.ts";
+import type { SessionFacts } from "./settings.ts";
 
 const SPEAK_EVERY_MS = 1_000;
 const SILENT_MS_MAX = 3_000;
-const TRY_LOCK = "SELECT pg_try_advisory_lock(hashtext('stampede'), hashtext($1)) AS locked";
+/** A broker or a Redis that is restarted is back by then. */
+const UNABLE_MS_MAX = 3_000;
+const READ_ONLY = "current_setting('transaction_read_only') AS transaction_read_only";
+const TRY_LOCK = `SELECT pg_try_advisory_lock(hashtext('stampede'), hashtext($1)) AS locked, ${READ_ONLY}`;
+const SPEAK = `SELECT ${READ_ONLY}`;
+
+type ReadOnly = Pick<SessionFacts, "transaction_read_only">;
 
 export type Leadership = {
   isLeader(): boolean;
@@ -30,6 +40,10 @@ export function leadership(
     readonly duty: string;
     readonly lead: (signal: AbortSignal) => Promise<void>;
     readonly onError: (error: unknown) => void;
+    /** Whether the duty can be done now, beside PostgreSQL; always, where it is not given. */
+    readonly isAble?: () => boolean;
+    /** Told when the lead is given back because the duty cannot be done here. */
+    readonly onGivenBack?: (message: string) => void;
     /**
      * Called at an election that followed upon another leader: one that was seen here to hold the
      * duty, or an earlier term of our own. A duty that nobody held is begun and not taken over.
@@ -38,6 +52,7 @@ export function leadership(
   },
 ): Leadership {
   const { time } = postgres;
+  const { isAble = () => true } = options;
   const closed = new AbortController();
   let leading = false;
   let predecessor = false;
@@ -50,7 +65,7 @@ export function leadership(
     session.once("error", stop);
     closed.signal.addEventListener("abort", stop, { once: true });
     try {
-      while (!ended.signal.aborted && !(await tryLock(session, options.duty))) {
+      while (!ended.signal.aborted && !(await tryAdvisoryLock(session, options.duty))) {
         predecessor = true;
         await time.sleep(SPEAK_EVERY_MS, ended.signal);
       }
@@ -59,12 +74,14 @@ export function leadership(
       if (predecessor) options.onTakeover?.();
       predecessor = true;
       const speaking = keepSpeaking(session, time, ended);
+      const giveBack = (): void => options.onGivenBack?.(givenBack(options.duty));
+      const watching = watchAbility({ time, isAble, ended, giveBack });
       try {
         await options.lead(ended.signal);
       } finally {
         leading = false;
         ended.abort();
-        await speaking;
+        await Promise.all([speaking, watching]);
       }
     } finally {
       closed.signal.removeEventListener("abort", stop);
@@ -75,7 +92,7 @@ export function leadership(
   const terms = async (): Promise<void> => {
     while (!closed.signal.aborted) {
       try {
-        await term();
+        if (isAble()) await term();
       } catch (error) {
         if (!(error instanceof EngineFault)) options.onError(error);
       }
@@ -93,9 +110,13 @@ export function leadership(
   };
 }
 
-async function tryLock(session: Session, duty: string): Promise<boolean> {
+async function tryAdvisoryLock(session: Session, duty: string): Promise<boolean> {
   try {
-    const { rows } = await session.query<{ locked: boolean }>({ text: TRY_LOCK, values: [duty] });
+    const { rows } = await session.query<{ locked: boolean } & ReadOnly>({
+      text: TRY_LOCK,
+      values: [duty],
+    });
+    refuseReadOnly(rows);
     return rows[0]?.locked === true;
   } catch (error) {
     // A session that was lost is a fault like any other, and no surprise: the next term has another.
@@ -103,11 +124,42 @@ async function tryLock(session: Session, duty: string): Promise<boolean> {
   }
 }
 
+function refuseReadOnly(rows: readonly ReadOnly[]): void {
+  if (rows[0]?.transaction_read_only === "on") {
+    throw new EngineFault("postgres", "not-applied", "the session's server only reads by now");
+  }
+}
+
+function givenBack(duty: string): string {
+  return (
+    `this process gives back the lead of the ${duty}: it has not reached the engine that it needs for ` +
+    `${UNABLE_MS_MAX / 1_000} s`
+  );
+}
+
+/** Ends the term where the duty cannot be done for so long. */
+async function watchAbility(term: {
+  readonly time: Time;
+  readonly isAble: () => boolean;
+  readonly ended: AbortController;
+  readonly giveBack: () => void;
+}): Promise<void> {
+  const { time, isAble, ended, giveBack } = term;
+  let ableAtMs = time.nowMs();
+  while (!ended.signal.aborted) {
+    await time.sleep(SPEAK_EVERY_MS / 2, ended.signal);
+    if (isAble()) ableAtMs = time.nowMs();
+    if (ended.signal.aborted || time.nowMs() - ableAtMs < UNABLE_MS_MAX) continue;
+    ended.abort();
+    giveBack();
+  }
+}
+
 async function keepSpeaking(session: Session, time: Time, ended: AbortController): Promise<void> {
   while (!ended.signal.aborted) {
     await time.sleep(SPEAK_EVERY_MS, ended.signal);
     try {
-      if (!ended.signal.aborted) await session.query("SELECT 1");
+      if (!ended.signal.aborted) refuseReadOnly((await session.query<ReadOnly>(SPEAK)).rows);
     } catch {
       // The session is gone and with it the lock: the term is over, whatever the reason.
       ended.abort();

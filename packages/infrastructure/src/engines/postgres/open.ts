@@ -6,32 +6,38 @@ import type { Time } from "../time.ts";
 import { databaseClock } from "./database-clock.ts";
 import type { DatabaseClock } from "./database-clock.ts";
 import { pgDriver } from "./driver.ts";
+import type { Sql } from "./sql.ts";
 import type {
   Asking,
+  Begin,
   ConnectionPool,
   PooledConnection,
   PostgresDriver,
   Session,
 } from "./driver.ts";
-import { waitingLine } from "./waiting-line.ts";
-import { isRetryable, postgresFault, sqlState } from "./faults.ts";
-import { refuseUnsafeSettings } from "./settings.ts";
+import { waitingLine, waitingLines } from "./waiting-line.ts";
+import type { Turn, WaitingLine } from "./waiting-line.ts";
+import { isReadOnly, isRetryable, postgresFault, sqlState } from "./faults.ts";
+import { beginning, renewablePool } from "./renewable-pool.ts";
+import type { RenewablePool } from "./renewable-pool.ts";
+import { serverRefusal, SESSION_FACTS, UnsafeEngine } from "./settings.ts";
+import type { SessionFacts, SessionSettings } from "./settings.ts";
 
-/** Runs one SQL text with `$1` parameters; every text is a constant, so it is prepared once. */
-export type Sql = {
-  query<Row extends pg.QueryResultRow>(text: string, values?: readonly unknown[]): Promise<Row[]>;
-};
+export type { Sql } from "./sql.ts";
 
 export type Postgres = Sql & {
   /**
    * Runs `run` between BEGIN and COMMIT and answers after the commit. A serialization failure or a
    * deadlock runs all of it again, at most three times. Rejects with `EngineFault`: "not-applied"
    * for whatever fails before COMMIT was sent, "unknown" where the answer to COMMIT was lost. What
-   * `run` throws rolls back and is thrown on.
+   * `run` throws rolls back and is thrown on. Of one `key` no more run at once than `perKey` allows:
+   * the others wait in a line of their own, and take no connection.
    */
-  transaction<Value>(run: (sql: Sql) => Promise<Value>): Promise<Value>;
+  transaction<Value>(run: (sql: Sql) => Promise<Value>, key?: string): Promise<Value>;
   /** A connection of one's own, outside the pool, for a session-wide lock. The caller ends it. */
-  openSession(settings: Readonly<Record<string, string>>): Promise<Session>;
+  openSession(settings: SessionSettings): Promise<Session>;
+  /** Ends every connection, those in use when they are given back; the next ones are new. */
+  renew(): void;
   readonly clock: DatabaseClock;
   /** The time by which this process works with the database, and all that builds on it. */
   readonly time: Time;
@@ -54,9 +60,22 @@ export type PoolOptions = {
   readonly waitersMax: number;
   /** How long a caller waits for a connection before it is turned away. */
   readonly waitMsMax: number;
+  /**
+   * Another pool of this process on the same server: what that one has found to be away is away for this
+   * one too, from the same moment on. Each asks for itself as well, and so keeps a connection at least.
+   */
+  readonly beside?: { readonly isUp: () => boolean };
+  /** Told of a server that is not used, whenever a connection meets one. */
+  readonly onRefused?: (fault: EngineFault) => void;
+  /** Told when a server that was used may not be used any more: other pools have its connections too. */
+  readonly onDemoted?: () => void;
+  /** Transactions of one key at once, and callers that may wait for their turn among them. */
+  readonly perKey?: { readonly permits: number; readonly waitersMax: number };
 };
 
 const ATTEMPTS_MAX = 3;
+
+const READ_CLOCK = `SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS ms, ${SESSION_FACTS}`;
 
 const QUERY: RoundTrip = { engine: "postgres", operation: "query" };
 const TRANSACTION: RoundTrip = { engine: "postgres", operation: "transaction" };
@@ -72,75 +91,144 @@ export async function openPostgresWith(
   options: PoolOptions,
 ): Promise<Postgres> {
   const { time } = options;
-  const pool = driver.openPool(options.connectionsMax);
+  const connections = renewablePool(driver, options, () => {
+    clock.lose();
+    options.onDemoted?.();
+  });
   const line = waitingLine({ ...options, permits: options.connectionsMax });
-  /** Runs with a connection of the pool, in the order in which callers came. */
-  const withConnection = async <Value>(
-    run: (client: PooledConnection) => Promise<Value>,
-  ): Promise<Value> => {
-    if (!(await line.enter())) {
-      const message = "no database connection was free in time";
-      throw new EngineFault("postgres", "not-applied", message);
-    }
-    try {
-      return await releasing(await connect(pool), run);
-    } finally {
-      line.leave();
-    }
-  };
-  const clock = databaseClock(async () => readClock(pool), time);
+  // A probe that is late on a busy machine is not enough: whoever connects must have failed as well.
+  let connectFailed = false;
+  const isAway = (): boolean => connectFailed && !postgres.isUp();
+  const withConnection = connectionsOf(connections, {
+    line,
+    isAway,
+    onConnect: (succeeded) => {
+      connectFailed = !succeeded;
+    },
+  });
+  const lines = waitingLines({ ...options, ...(options.perKey ?? { permits: Infinity }) });
+  const untilMs = (): number => time.nowMs() + options.waitMsMax;
+  const clock = databaseClock(async () => readClock(connections, options), time);
   const postgres: Postgres = {
     query: async (text, values) =>
-      withConnection(async (client) => timed(QUERY, async () => runOn(client, text, values))),
-    async transaction(run) {
-      for (let attempt = 1; ; attempt += 1) {
-        try {
-          return await withConnection(async (client) =>
+      withConnection(untilMs(), async (client) =>
+        timed(QUERY, async () => runOn(client, text, values)),
+      ),
+    async transaction(run, key) {
+      // One deadline for all that it waits for.
+      const deadlineMs = untilMs();
+      const tryIt = async () =>
+        repeated(time, async () =>
+          withConnection(deadlineMs, async (client) =>
             timed(TRANSACTION, async () => runTransaction(client, run)),
-          );
-        } catch (error) {
-          if (attempt === ATTEMPTS_MAX || !isRetryable(error)) throw error;
-          await time.sleep(attempt * 5);
-        }
-      }
+          ),
+        );
+      if (key === undefined) return tryIt();
+      return inTurn(lines.of(key), { untilMs: deadlineMs, isAway }, tryIt);
     },
-    openSession: async (settings) => openSession(driver, settings),
+    openSession: async (settings) => openSession(driver, beginning(options, settings)),
+    renew: () => connections.renew(),
     clock,
     time,
-    isUp: () => clock.isUp(),
-    usage: () => ({ open: pool.totalCount, idle: pool.idleCount, waiting: line.waiting() }),
-    turnAway: () => line.close(),
+    isUp: () => clock.isUp() && (options.beside?.isUp() ?? true),
+    usage: () => ({
+      open: connections.current().totalCount,
+      idle: connections.current().idleCount,
+      waiting: line.waiting() + lines.waiting(),
+    }),
+    turnAway() {
+      lines.close();
+      line.close();
+    },
     async close() {
       clock.close();
-      line.close();
-      if (!pool.ended) await pool.end();
+      postgres.turnAway();
+      await connections.close();
     },
     [Symbol.asyncDispose]: async () => postgres.close(),
   };
   try {
-    await refuseUnsafeSettings(postgres);
     await clock.measure();
   } catch (error) {
     await postgres.close();
-    throw error;
+    // Of which the operator is told what to change.
+    throw error instanceof EngineFault && error.cause instanceof UnsafeEngine ? error.cause : error;
   }
   return postgres;
 }
 
-async function readClock(pool: ConnectionPool): Promise<number> {
-  const rows = await runOn<{ ms: number }>(
-    pool,
-    "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS ms",
-  );
-  return rows[0]?.ms ?? Number.NaN;
+/** Again, at most three times in all, what the server has rolled back. */
+async function repeated<Value>(time: Time, run: () => Promise<Value>): Promise<Value> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await run();
+    } catch (error) {
+      if (attempt === ATTEMPTS_MAX || !isRetryable(error)) throw error;
+      await time.sleep(attempt * 5);
+    }
+  }
 }
 
-async function openSession(
-  driver: PostgresDriver,
-  settings: Readonly<Record<string, string>>,
-): Promise<Session> {
+function notInTime(): EngineFault {
+  return new EngineFault("postgres", "not-applied", "no database connection was free in time");
+}
+
+type Connecting = {
+  readonly line: WaitingLine;
+  readonly isAway: () => boolean;
+  readonly onConnect: (succeeded: boolean) => void;
+};
+
+/** Runs with a connection of the pool of then, in the order in which callers came. */
+function connectionsOf(connections: RenewablePool, { line, isAway, onConnect }: Connecting) {
+  return async <Value>(
+    untilMs: number,
+    run: (client: PooledConnection) => Promise<Value>,
+  ): Promise<Value> =>
+    inTurn(line, { untilMs, isAway }, async () => {
+      const pool = connections.current();
+      try {
+        return await releasing(await connect(pool, onConnect), run);
+      } catch (error) {
+        if (isReadOnly(error)) connections.leave(pool);
+        throw error;
+      }
+    });
+}
+
+/**
+ * Whoever had to wait tries no server that was found to be away meanwhile: each of a long line would
+ * wait for those before it to find that out once more.
+ */
+async function inTurn<Value>(
+  turn: Turn,
+  { untilMs, isAway }: { readonly untilMs: number; readonly isAway: () => boolean },
+  run: () => Promise<Value>,
+): Promise<Value> {
+  const waits = !turn.isFree();
+  if (!(await turn.enter(untilMs))) throw notInTime();
   try {
-    return await driver.openSession(settings);
+    if (waits && isAway()) throw new EngineFault("postgres", "not-applied", "PostgreSQL is away");
+    return await run();
+  } finally {
+    turn.leave();
+  }
+}
+
+/** What is read every second tells, too, whether the server may still be used. */
+async function readClock(connections: RenewablePool, options: PoolOptions): Promise<number> {
+  const pool = connections.current();
+  const [row] = await runOn<{ ms: number } & SessionFacts>(pool, READ_CLOCK);
+  const refusal = serverRefusal(row);
+  if (refusal === null) return row?.ms ?? Number.NaN;
+  options.onRefused?.(refusal);
+  connections.leave(pool);
+  throw refusal;
+}
+
+async function openSession(driver: PostgresDriver, begin: Begin): Promise<Session> {
+  try {
+    return await driver.openSession(begin);
   } catch (error) {
     throw postgresFault(error, "not-applied");
   }
@@ -165,15 +253,21 @@ async function runTransaction<Value>(
   const tag = await runPlain(client, "COMMIT", "unknown");
   // PostgreSQL answers COMMIT of an aborted transaction with success and the tag ROLLBACK (F3).
   if (tag !== "COMMIT") {
-    throw new EngineFault("postgres", "not-applied", `COMMIT was answered by ${tag}`);
+    throw new EngineFault("postgres", "not-applied", `PostgreSQL answered COMMIT with ${tag}`);
   }
   return value;
 }
 
-async function connect(pool: ConnectionPool): Promise<PooledConnection> {
+async function connect(
+  pool: ConnectionPool,
+  onConnect: Connecting["onConnect"],
+): Promise<PooledConnection> {
   try {
-    return await pool.connect();
+    const client = await pool.connect();
+    onConnect(true);
+    return client;
   } catch (error) {
+    onConnect(false);
     throw postgresFault(error, "not-applied");
   }
 }
@@ -187,7 +281,7 @@ async function releasing<Value>(
   try {
     return await run(client);
   } catch (error) {
-    broken = error instanceof EngineFault && sqlState(error.cause) === null;
+    broken = isReadOnly(error) || (error instanceof EngineFault && sqlState(error.cause) === null);
     throw error;
   } finally {
     client.release(broken);

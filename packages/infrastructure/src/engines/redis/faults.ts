@@ -17,8 +17,13 @@ export function redisFault(error: unknown): EngineFault {
   if (error instanceof EngineFault) return error;
   const reason = error instanceof Error ? error.message : String(error);
   const answered = error instanceof ErrorReply;
-  const message = answered ? `Redis: ${reason}` : `Redis did not answer: ${reason}`;
-  return new EngineFault("redis", outcomeOf(error, reason), message, { cause: error });
+  const message = answered ? `Redis refused: ${reason}` : `Redis did not answer: ${reason}`;
+  return new EngineFault("redis", faultOutcomeOf(error, reason), message, { cause: error });
+}
+
+/** Whether Redis answered that it is a replica: what counts is written elsewhere. */
+export function isReplicas(error: unknown): boolean {
+  return error instanceof ErrorReply && /^(?:READONLY|MASTERDOWN)\b/.test(unwrapped(error.message));
 }
 
 /** Whether Redis does not have the script that it was told to run by its hash. */
@@ -34,10 +39,14 @@ export function redisAway(reason: string): EngineFault {
   return new EngineFault("redis", "not-applied", reason);
 }
 
-function outcomeOf(error: unknown, reason: string): FaultOutcome {
+function faultOutcomeOf(error: unknown, reason: string): FaultOutcome {
   if (error instanceof ClientClosedError || error instanceof ClientOfflineError) {
     return "not-applied";
   }
-  const refused = error instanceof ErrorReply && REFUSALS.test(reason.replace(WRAPPED, ""));
+  const refused = error instanceof ErrorReply && REFUSALS.test(unwrapped(reason));
   return refused ? "not-applied" : "unknown";
+}
+
+function unwrapped(reason: string): string {
+  return reason.replace(WRAPPED, "");
 }

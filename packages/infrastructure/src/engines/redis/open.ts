@@ -5,6 +5,8 @@
 //   reconnecting inside the client (fact F5). Whoever repeats a command knows that it may be.
 // - A session is one connection to one run of one server: its `runId` is known and its settings were
 //   checked before anybody gets it. A restarted Redis is therefore always met as another run.
+// - A server that has become a replica, or was one from the start, is as good as away: its connection
+//   ends with the first command that it refuses for that, or by what it says of itself every second.
 // - A command that has no answer within its deadline ends its connection: the answers of a
 //   connection come in order, so nothing behind it would come either.
 //
@@ -16,8 +18,8 @@ import { UnsafeEngine } from "../postgres/settings.ts";
 import { timed } from "../telemetry.ts";
 import type { RoundTrip } from "../telemetry.ts";
 import type { Time } from "../time.ts";
-import { isScriptMissing, redisAway, redisFault } from "./faults.ts";
-import type { Script } from "./scripts.ts";
+import { isReplicas, isScriptMissing, redisAway, redisFault } from "./faults.ts";
+import type { Script } from "./script.ts";
 import { refuseUnsafeServer, serverFacts } from "./settings.ts";
 
 /** One connection. All calls reject with `EngineFault`: "unknown" once a command may have arrived. */
@@ -43,8 +45,8 @@ export type RedisOptions = {
   readonly time: Time;
   /** From 0 to 1, so that instances do not return in step. */
   readonly random: () => number;
-  /** Told of a Redis that appears later and whose settings are refused: it is not used. */
-  readonly onRefused?: (error: UnsafeEngine) => void;
+  /** Told of a Redis that is there and not used: its settings are refused, or it is a replica. */
+  readonly onRefused?: (error: Error) => void;
 };
 
 const CONNECT_MS_MAX = 2_000;
@@ -111,7 +113,7 @@ export async function openRedisWith(
     }
   };
   // The first contact decides whether this program may start; later ones only whether v2 may serve.
-  const running = stayConnected(await connectAtStart(makeClient, time));
+  const running = stayConnected(await connectAtStart(makeClient, options));
 
   const redis: Redis = {
     session() {
@@ -137,9 +139,12 @@ export async function openRedisWith(
   return redis;
 }
 
-async function connectAtStart(makeClient: () => RedisClient, time: Time): Promise<Contact | null> {
+async function connectAtStart(
+  makeClient: () => RedisClient,
+  options: RedisOptions,
+): Promise<Contact | null> {
   try {
-    return await connect(makeClient, time);
+    return await connect(makeClient, options);
   } catch (error) {
     if (error instanceof EngineFault) return null;
     throw error;
@@ -151,7 +156,7 @@ async function connectOrNull(
   options: RedisOptions,
 ): Promise<Contact | null> {
   try {
-    return await connect(makeClient, options.time);
+    return await connect(makeClient, options);
   } catch (error) {
     if (error instanceof UnsafeEngine) options.onRefused?.(error);
     else if (!(error instanceof EngineFault)) throw error;
@@ -159,7 +164,10 @@ async function connectOrNull(
   }
 }
 
-async function connect(makeClient: () => RedisClient, time: Time): Promise<Contact> {
+async function connect(
+  makeClient: () => RedisClient,
+  { time, onRefused }: RedisOptions,
+): Promise<Contact> {
   const client = makeClient();
   const { promise: ended, resolve } = Promise.withResolvers<void>();
   let alive = true;
@@ -172,11 +180,23 @@ async function connect(makeClient: () => RedisClient, time: Time): Promise<Conta
   client.on("end", end);
   try {
     await withDeadline(time, CONNECT_MS_MAX, { run: async () => client.connect(), late: end });
-    const session = sessionOf(client, time, end);
+    // What it has answered already is still heard.
+    const lose = (): void => {
+      alive = false;
+      time.endOfTurn(end);
+    };
+    const session = sessionOf(client, time, { end, lose });
     const facts = serverFacts(String(await session.send("INFO")));
     if (facts.loading) throw redisAway("Redis is still loading its data");
+    if (facts.replica) {
+      const fault = redisAway(
+        "Redis is a replica: promote it, or let REDIS_URL lead to the primary",
+      );
+      onRefused?.(fault);
+      throw fault;
+    }
     refuseUnsafeServer(facts);
-    void keepAsking(session, time, ended);
+    void keepAsking(session, time, { ended, end });
     return {
       session: { ...session, runId: facts.runId },
       isAlive: () => alive,
@@ -201,10 +221,21 @@ function makeClient(url: string): RedisClient {
   });
 }
 
-function sessionOf(client: RedisClient, time: Time, end: () => void): Omit<RedisSession, "runId"> {
+function sessionOf(
+  client: RedisClient,
+  time: Time,
+  { end, lose }: { readonly end: () => void; readonly lose: () => void },
+): Omit<RedisSession, "runId"> {
   const send = async (...command: readonly string[]): Promise<unknown> =>
     withDeadline(time, REPLY_MS_MAX, {
-      run: async () => client.sendCommand(command),
+      run: async () => {
+        try {
+          return await client.sendCommand(command);
+        } catch (error) {
+          if (isReplicas(error)) lose();
+          throw error;
+        }
+      },
       late: end,
     });
   return {
@@ -226,19 +257,23 @@ function sessionOf(client: RedisClient, time: Time, end: () => void): Omit<Redis
   };
 }
 
-/** Asks now and then, so that a connection that died silently is known before a claim needs it. */
+/** Asks every second, so that a lost connection or primary is known before a claim needs it. */
 async function keepAsking(
   session: Omit<RedisSession, "runId">,
   time: Time,
-  ended: Promise<void>,
+  { ended, end }: Pick<Contact, "ended" | "end">,
 ): Promise<void> {
   const over = new AbortController();
   void ended.then(() => over.abort());
   while (!over.signal.aborted) {
     await time.sleep(PING_EVERY_MS, over.signal);
-    // A ping that fails has ended the connection, which is all that there is to do about it.
     if (over.signal.aborted) return;
-    await timed(PING, async () => session.send("PING")).catch(() => undefined);
+    try {
+      const info = await timed(PING, async () => session.send("INFO", "replication"));
+      if (serverFacts(String(info)).replica) end();
+    } catch {
+      // What has no answer has ended the connection, which is all that there is to do about it.
+    }
   }
 }
 

@@ -8,6 +8,8 @@ export type ServerFacts = {
   readonly appendOnly: boolean;
   /** Still reading its file: it answers, but has nothing yet. */
   readonly loading: boolean;
+  /** A copy of another server: what is written to it is refused, or lost. */
+  readonly replica: boolean;
 };
 
 export function serverFacts(info: string): ServerFacts {
@@ -21,6 +23,7 @@ export function serverFacts(info: string): ServerFacts {
     maxmemoryPolicy: facts.get("maxmemory_policy") ?? "unknown",
     appendOnly: facts.get("aof_enabled") === "1",
     loading: facts.get("loading") === "1",
+    replica: facts.get("role") === "slave",
   };
 }
 

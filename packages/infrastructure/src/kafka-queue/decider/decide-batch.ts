@@ -2,10 +2,11 @@
 // lock, and only if the epoch and the mark are still those of this decider (both fences: B21, B22).
 import type { CouponEvent, CouponIssue, EventId } from "@stampede/domain";
 import { EngineFault, invariant } from "@stampede/domain";
-import { issueBatch, lockEvent, readUnderLock } from "../postgres/coupon-issues.ts";
-import type { BatchClaim } from "../postgres/coupon-issues.ts";
-import type { Postgres, Sql } from "../postgres/open.ts";
-import type { Claim } from "./claim-codec.ts";
+import { issueBatch, lockEvent, readHeldCodes, readUnderLock } from "../../rows/coupon-issues.ts";
+import type { BatchClaim } from "../../rows/coupon-issues.ts";
+import type { Postgres, Sql } from "../../engines/postgres/open.ts";
+import type { ClaimRecord } from "../log/claim-codec.ts";
+import { couponCodes } from "./coupon-codes.ts";
 import type { PaceLimiter } from "./pace.ts";
 
 /** What a decider was given when it took an event over. */
@@ -19,7 +20,7 @@ export type TakenOver = {
 };
 
 export type QueueEntry = { readonly ticket: number } & (
-  | { readonly claim: Claim }
+  | { readonly claim: ClaimRecord }
   | { readonly rejected: string }
 );
 
@@ -33,6 +34,13 @@ export type BatchOutcome =
   | { readonly kind: "wait"; readonly until: "pace" | "opening"; readonly waitMs: number }
   /** Somebody else took the event over, or an operator or a check halted it. */
   | { readonly kind: "stale" };
+
+export type BatchOptions = {
+  readonly limiter: PaceLimiter;
+  readonly openingAwaited: boolean;
+  /** Somebody held a code of an earlier attempt: held ones are looked for first, and passed by. */
+  readonly codesHeld?: boolean;
+};
 
 /**
  * Takes a queue over: from the commit on, every transaction of an earlier decider fails. Null: there
@@ -71,16 +79,17 @@ export async function decideBatch(
   postgres: Postgres,
   at: Pick<TakenOver, "eventId" | "epoch" | "nextOffset">,
   entries: readonly QueueEntry[],
-  options: { readonly limiter: PaceLimiter; readonly openingAwaited: boolean },
+  options: BatchOptions,
 ): Promise<BatchOutcome> {
   return postgres.transaction(async (sql) => {
     const event = await lockEvent(sql, at.eventId);
-    if (event === null || !(await isOurs(sql, at))) return { kind: "stale" };
+    const queue = event === null ? null : await lockQueue(sql, at);
+    if (event === null || queue === null) return { kind: "stale" };
     const { count, waitMs } = options.limiter.allowance(event.pace, postgres.time.nowMs());
     if (count === 0) return { kind: "wait", until: "pace", waitMs };
     const batch = entries.slice(0, count);
     invariant(batch[0]?.ticket === at.nextOffset, "a batch starts at the mark");
-    const issued = await issueTo(sql, event, batch, options.openingAwaited);
+    const issued = await issueTo(sql, { event, codeKey: queue.code_key }, batch, options);
     if ("waitMs" in issued) return { kind: "wait", until: "opening", waitMs: issued.waitMs };
     await recordRejected(sql, at.eventId, batch);
     await moveMark(sql, at, { count: batch.length, winner: issued.added.at(-1)?.ticket ?? null });
@@ -88,42 +97,55 @@ export async function decideBatch(
   });
 }
 
-async function isOurs(
+/** Null: the queue is not this decider's any more. The key of its codes is known for this long only. */
+async function lockQueue(
   sql: Sql,
   at: Pick<TakenOver, "eventId" | "epoch" | "nextOffset">,
-): Promise<boolean> {
-  const rows = await sql.query<{ epoch: number; next_offset: number; halted: string | null }>(
-    `SELECT epoch::float8 AS epoch, next_offset::float8 AS next_offset, halted
+): Promise<{ readonly code_key: string } | null> {
+  const rows = await sql.query<{
+    epoch: number;
+    next_offset: number;
+    halted: string | null;
+    code_key: string;
+  }>(
+    `SELECT epoch::float8 AS epoch, next_offset::float8 AS next_offset, halted, code_key
        FROM queues WHERE event_id = $1 FOR UPDATE`,
     [at.eventId],
   );
   const row = rows[0];
-  return row?.epoch === at.epoch && row.next_offset === at.nextOffset && row.halted === null;
+  const isOurs =
+    row?.epoch === at.epoch && row.next_offset === at.nextOffset && row.halted === null;
+  return isOurs ? row : null;
 }
 
 async function issueTo(
   sql: Sql,
-  event: CouponEvent,
+  { event, codeKey }: { readonly event: CouponEvent; readonly codeKey: string },
   batch: readonly QueueEntry[],
-  openingAwaited: boolean,
+  { openingAwaited, codesHeld = false }: BatchOptions,
 ): Promise<
   | { readonly event: CouponEvent; readonly added: readonly CouponIssue[] }
   | { readonly waitMs: number }
 > {
   // Whoever comes after the last coupon has a final answer without a look at the rows.
   if (event.issued === event.limit) return { event, added: [] };
+  const codes = couponCodes(codeKey, event.id);
   // Passing the door in time is passing it: a claim in the log is not judged by the window again.
-  const claims = batch.flatMap((entry): BatchClaim[] =>
-    "claim" in entry
-      ? [{ userId: entry.claim.userId, code: entry.claim.code, ticket: entry.ticket, door: null }]
-      : [],
-  );
+  const claims = batch.flatMap((entry): BatchClaim[] => {
+    if (!("claim" in entry)) return [];
+    const { userId } = entry.claim;
+    return [{ userId, code: () => codes.of(userId), ticket: entry.ticket, door: null }];
+  });
   if (claims.length === 0) return { event, added: [] };
   const persons = [...new Set(claims.map((claim) => claim.userId))];
   const facts = await readUnderLock(sql, event.id, persons);
   // A door whose clock ran ahead let somebody in early: no row is dated before the opening.
   if (facts.nowMs < event.opensAtMs && !openingAwaited) {
     return { waitMs: event.opensAtMs - facts.nowMs };
+  }
+  if (codesHeld) {
+    const winnable = persons.filter((userId) => !facts.mine.has(userId));
+    await codes.pass(winnable, async (drawn) => readHeldCodes(sql, drawn));
   }
   return issueBatch(sql, event, facts, claims);
 }
@@ -156,7 +178,7 @@ async function moveMark(
     throw new EngineFault(
       "postgres",
       "not-applied",
-      `the mark of ${at.eventId} moved under its lock`,
+      `another process moved the mark of ${at.eventId} although its row was locked`,
     );
   }
 }

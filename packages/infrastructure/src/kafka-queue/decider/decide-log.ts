@@ -4,21 +4,23 @@
 //   taking over --epoch + 1 committed--> reading --records--> deciding --committed--> reading
 //   deciding --fault or unknown outcome--> taking over (the committed mark says where to go on)
 //   deciding --stale--> ended: another decider has the event
-//   reading --nothing new, nobody expects any--> ended: the patrol wakes it
+//   reading --nothing new--> ended at its mark: whoever watches the log begins again
 //   reading --the log does not fit the mark, a newer schema, a hole, two records at one offset--> halted
 //
 // Deliberately not done: reading ahead while a transaction runs (a batch of 2,000 takes about as long
 // to read as to decide, and the door is never waiting for it).
-import { publishBatch, publishRecovery } from "../telemetry.ts";
+import { publishBatch, publishRecovery } from "../../engines/telemetry.ts";
 import type { EventId } from "@stampede/domain";
 import { EngineFault } from "@stampede/domain";
-import type { EventDirectory } from "../postgres/event-directory.ts";
-import type { Postgres } from "../postgres/open.ts";
+import type { EventDirectory } from "../../rows/event-directory.ts";
+import type { Postgres } from "../../engines/postgres/open.ts";
+import { isCodeTaken } from "../../rows/coupon-issues.ts";
 import { decideBatch, takeOver } from "./decide-batch.ts";
-import type { BatchOutcome, QueueEntry, TakenOver } from "./decide-batch.ts";
-import { entriesOf } from "./log-entries.ts";
-import type { LogReader, LogReading } from "./log-reader.ts";
-import type { Kafka } from "./open.ts";
+import type { BatchOptions, BatchOutcome, QueueEntry, TakenOver } from "./decide-batch.ts";
+import { entriesOf } from "../log/log-entries.ts";
+import type { LogReader } from "../log/log-feed.ts";
+import type { LogReading } from "../log/log-reading.ts";
+import type { Kafka } from "../log/open.ts";
 import { paceLimiter } from "./pace.ts";
 import type { PaceLimiter } from "./pace.ts";
 
@@ -26,9 +28,11 @@ export type LogDeciderOptions = {
   readonly kafka: Kafka;
   readonly postgres: Postgres;
   readonly directory: EventDirectory;
+  /** Runs a transaction when it is its turn among those of all events; null: it will not come. */
+  readonly inTurn: <Value>(run: () => Promise<Value>) => Promise<Value | null>;
+  /** How long a log has to look broken; two brokers must then agree, where there are two. */
+  readonly haltAfterMs: number;
   readonly halt: (eventId: EventId, reason: string) => void;
-  /** Whether to wait for new records although none came for a while. */
-  readonly expectsMore: (eventId: EventId) => boolean;
   readonly onError: (error: unknown) => void;
   /** So many records were decided and committed; `nextOffset` is the mark after them. */
   readonly onDecided: (count: number, nextOffset: number) => void;
@@ -45,26 +49,28 @@ const BATCH_RECORDS_MAX = 2_000;
 const WAIT_MS_MAX = 900;
 const AFTER_FAULT_MS = 200;
 const AFTER_BUG_MS = 1_000;
-const QUIET_MS = 30_000;
+const QUIET_MS = 5_000;
 /** A halt is for ever, so one odd answer of a broker that restarts must not be enough. */
 const LOOKS = 3;
 const LOOK_AGAIN_MS = 400;
 
-/** Ends when the event rests, is halted or belongs to another decider, or when `signal` aborts. */
+/**
+ * Ends when the log rests, is halted or belongs to another decider, or when `signal` aborts. Gives
+ * where it rests; null otherwise.
+ */
 export async function decideLog(
   options: LogDeciderOptions,
   eventId: EventId,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<TakenOver | null> {
   let failed = false;
   while (!signal.aborted) {
     try {
-      const taken = await takeOver(options.postgres, eventId);
-      if (taken === null) return;
+      const taken = await options.inTurn(async () => takeOver(options.postgres, eventId));
+      if (taken === null) return null;
       if (failed) publishRecovery("queue-resume");
       failed = false;
-      await decideFrom(options, taken, signal);
-      return;
+      return await decideFrom(options, taken, signal);
     } catch (error) {
       // Every fault leads back to what is committed; a bug is told, and must not end the decider.
       failed = true;
@@ -73,17 +79,18 @@ export async function decideLog(
       await options.postgres.time.sleep(fault ? AFTER_FAULT_MS : AFTER_BUG_MS, signal);
     }
   }
+  return null;
 }
 
 async function decideFrom(
   options: LogDeciderOptions,
   taken: TakenOver,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<TakenOver | null> {
   const { time } = options.postgres;
   const reader = options.kafka.openReader(taken);
   // Ends the long poll that is under way: stepping down must not take half a second.
-  const hangUp = (): void => void reader.close();
+  const hangUp = (): void => reader.close();
   signal.addEventListener("abort", hangUp, { once: true });
   const limiter = paceLimiter(time.nowMs());
   let at = taken;
@@ -93,22 +100,23 @@ async function decideFrom(
     while (!signal.aborted) {
       if (entries.length === 0) {
         const next = await readNext(options, at, reader, signal);
-        if (next === "halted") return;
+        if (next === "halted") return null;
         entries = next;
       }
       if (entries.length > 0) {
         const decided = await decideNext(options, at, entries, { limiter, signal });
-        if (decided === "stale") return;
+        if (decided === "stale") return null;
         at = decided;
         entries = entries.filter((entry) => entry.ticket >= decided.nextOffset);
         lastRecordAtMs = time.nowMs();
-      } else if (time.nowMs() - lastRecordAtMs > QUIET_MS && !options.expectsMore(at.eventId)) {
-        return;
+      } else if (time.nowMs() - lastRecordAtMs > QUIET_MS) {
+        return at;
       }
     }
+    return null;
   } finally {
     signal.removeEventListener("abort", hangUp);
-    await reader.close();
+    reader.close();
   }
 }
 
@@ -144,18 +152,20 @@ async function readNext(
 
 /** Why the log does not fit the mark; null where it does after all, or nothing can be seen. */
 async function brokenFor(
-  { kafka, postgres: { time } }: LogDeciderOptions,
+  { kafka, postgres: { time }, haltAfterMs }: LogDeciderOptions,
   at: TakenOver,
   signal: AbortSignal,
 ): Promise<string | null> {
-  let reason: string | null = null;
-  for (let look = 1; look <= LOOKS; look += 1) {
+  const untilMs = time.nowMs() + haltAfterMs;
+  for (let looks = 1; ; looks += 1) {
     await time.sleep(LOOK_AGAIN_MS, signal);
-    const logs = await kafka.inspectLogs([{ ...at, mark: at.nextOffset }], { retention: false });
-    reason = logs.get(at.topic)?.broken ?? null;
+    const byTwo = looks >= LOOKS && time.nowMs() >= untilMs;
+    const log = { ...at, mark: at.nextOffset };
+    const seen = await kafka.inspectLogs([log], { retention: false, byTwo });
+    const reason = seen.get(at.topic)?.broken ?? null;
     if (reason === null || signal.aborted) return null;
+    if (byTwo) return reason;
   }
-  return reason;
 }
 
 async function decideNext(
@@ -167,9 +177,21 @@ async function decideNext(
   const { time } = options.postgres;
   const batch = entries.slice(0, BATCH_RECORDS_MAX);
   let openingAwaited = false;
+  let codesHeld = false;
   for (;;) {
     const startedAtMs = time.nowMs();
-    const outcome = await decideBatch(options.postgres, at, batch, { limiter, openingAwaited });
+    const how: BatchOptions = { limiter, openingAwaited, codesHeld };
+    let outcome: BatchOutcome | null;
+    try {
+      outcome = await options.inTurn(async () => decideBatch(options.postgres, at, batch, how));
+    } catch (error) {
+      if (codesHeld || !isCodeTaken(error)) throw error;
+      // Whoever was let in keeps what they were promised: they get another code, and it is told.
+      options.onError(error);
+      codesHeld = true;
+      continue;
+    }
+    if (outcome === null) return "stale";
     if (outcome.kind === "decided") {
       limiter.note(outcome.count, startedAtMs, time.nowMs());
       return noteDecided(options, at, outcome);
@@ -180,6 +202,9 @@ async function decideNext(
   }
 }
 
+/** What the rows say beside the mark is the directory's to read. */
+const GOING_ON = { halted: null, haltChanges: 0, retired: false } as const;
+
 function noteDecided(
   options: LogDeciderOptions,
   at: TakenOver,
@@ -188,7 +213,7 @@ function noteDecided(
   const { topic, topicId } = at;
   const nextOffset = at.nextOffset + count;
   const lastWinningTicket = added.at(-1)?.ticket ?? at.lastWinningTicket;
-  const queue = { topic, topicId, nextOffset, lastWinningTicket, halted: null };
+  const queue = { topic, topicId, nextOffset, lastWinningTicket, ...GOING_ON };
   options.directory.noteCommitted({ event, queue, generation: null }, added);
   publishBatch("kafka-decide", count);
   options.onDecided(count, nextOffset);

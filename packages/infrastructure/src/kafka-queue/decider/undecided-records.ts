@@ -1,7 +1,7 @@
 import type { EventId } from "@stampede/domain";
 
 /** What is known of the undecided records of all logs; numbers for metrics, never for a decision. */
-export type Backlog = {
+export type UndecidedRecords = {
   /** A look from outside: where the log ended, and the mark that was committed then. */
   look(
     eventId: EventId,
@@ -19,17 +19,27 @@ export type Backlog = {
   /** Undecided records of each log that has any. */
   waitingByEvent(): ReadonlyMap<EventId, number>;
   facts(nowMs: number): { readonly lag: number; readonly oldestUndecidedMs: number };
+  /** Of each log that has any: how long the first has waited, and how long none was decided. */
+  ages(nowMs: number): ReadonlyMap<EventId, UndecidedAge>;
   clear(): void;
 };
 
-type Entry = { end: number; mark: number; sinceMs: number | null };
+export type UndecidedAge = { readonly oldestMs: number; readonly stillMs: number };
 
-export function backlog(): Backlog {
+type Entry = { end: number; mark: number; sinceMs: number | null; stillSinceMs: number };
+
+/** `clockMs` is that of the database. */
+export function undecidedRecords(clockMs: () => number): UndecidedRecords {
   // Only logs with undecided records have an entry: thousands of finished events take no memory.
   const entries = new Map<EventId, Entry>();
 
-  const update = (eventId: EventId, { end, mark, sinceMs }: Partial<Entry>): void => {
-    const entry = entries.get(eventId) ?? { end: 0, mark: 0, sinceMs: null };
+  const update = (
+    eventId: EventId,
+    { end, mark, sinceMs }: Partial<Omit<Entry, "stillSinceMs">>,
+  ): void => {
+    const known = entries.get(eventId);
+    const entry = known ?? { end: 0, mark: 0, sinceMs: null, stillSinceMs: 0 };
+    if (known === undefined || (mark ?? 0) > known.mark) entry.stillSinceMs = clockMs();
     entry.end = Math.max(entry.end, end ?? 0);
     entry.mark = Math.max(entry.mark, mark ?? 0);
     entry.sinceMs = sinceMs ?? entry.sinceMs;
@@ -57,6 +67,14 @@ export function backlog(): Backlog {
       }
       return { lag, oldestUndecidedMs };
     },
+    ages: (nowMs) =>
+      new Map(
+        [...entries].map(([eventId, { sinceMs, stillSinceMs }]) => {
+          const stillMs = Math.max(0, nowMs - stillSinceMs);
+          const oldestMs = sinceMs === null ? stillMs : Math.max(0, nowMs - sinceMs);
+          return [eventId, { oldestMs, stillMs }];
+        }),
+      ),
     clear: () => entries.clear(),
   };
 }

@@ -2,11 +2,11 @@
 // the next one: under a stampede a batch grows to thousands of claims, alone a claim leaves at once.
 import type { EventId, UserId } from "@stampede/domain";
 import { EngineFault } from "@stampede/domain";
-import { publishBatch } from "../telemetry.ts";
-import type { Time } from "../time.ts";
-import type { Claim } from "./claim-codec.ts";
-import type { LogWriter } from "./log-writer.ts";
-import { encodeClaims, recordBytesMax } from "./record-batch.ts";
+import { publishBatch } from "../../engines/telemetry.ts";
+import type { Time } from "../../engines/time.ts";
+import type { ClaimRecord } from "../log/claim-codec.ts";
+import type { LogWriter } from "../log/log-writer.ts";
+import { encodeClaims, recordBytesMax } from "../log/record-batch.ts";
 
 export type ClaimLine = {
   /**
@@ -40,15 +40,14 @@ export function claimLine(options: {
   readonly eventId: EventId;
   readonly writer: LogWriter;
   readonly time: Time;
-  readonly drawCode: () => string;
   /** Called when a batch leaves; gives the judge of its tickets: null, or what is wrong with them. */
   readonly watchBatch: () => (baseOffset: number, count: number) => string | null;
 }): ClaimLine {
-  const { eventId, writer, time, drawCode, watchBatch } = options;
+  const { eventId, writer, time, watchBatch } = options;
   let waiting: Waiting[] = [];
   let sending = false;
 
-  const sendOne = async (batch: readonly Waiting[], claims: readonly Claim[]): Promise<void> => {
+  const sendOne = async (batch: Waiting[], claims: readonly ClaimRecord[]): Promise<void> => {
     try {
       publishBatch("kafka-produce", claims.length);
       const judgeTickets = watchBatch();
@@ -63,11 +62,10 @@ export function claimLine(options: {
   const sendAll = async (): Promise<void> => {
     while (waiting.length > 0) {
       turnAwayLate();
-      const claims: Claim[] = [];
+      const claims: ClaimRecord[] = [];
       let bytes = 0;
       for (const { userId } of waiting) {
-        // The code is drawn before the record is written: whoever replays the log gets the same.
-        const claim = { eventId, userId, code: drawCode() };
+        const claim = { eventId, userId };
         bytes += recordBytesMax(claim);
         if (bytes > BATCH_BYTES_MAX || claims.length === BATCH_CLAIMS_MAX) break;
         claims.push(claim);
@@ -93,7 +91,7 @@ export function claimLine(options: {
     async append(userId) {
       return new Promise((resolve, reject) => {
         if (waiting.length >= WAITING_MAX) {
-          reject(new EngineFault("kafka", "not-applied", `the line for ${eventId} is full`));
+          reject(tooMany(eventId));
           return;
         }
         waiting.push({ userId, sinceMs: time.nowMs(), resolve, reject });
@@ -112,7 +110,12 @@ export function claimLine(options: {
   };
 }
 
-/** A bug in between leaves open whether the batch went out. */
+function tooMany(eventId: EventId): EngineFault {
+  const message = `too many claims of ${eventId} wait in this process`;
+  return new EngineFault("kafka", "not-applied", message);
+}
+
+/** After a bug in between nobody knows whether the batch went out. */
 function faultOf(error: unknown): EngineFault {
   if (error instanceof EngineFault) return error;
   return new EngineFault("kafka", "unknown", "appending claims failed", { cause: error });

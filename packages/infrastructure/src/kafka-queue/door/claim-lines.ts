@@ -1,45 +1,44 @@
 import type { EventId } from "@stampede/domain";
-import type { EventDirectory, QueueFacts } from "../postgres/event-directory.ts";
-import type { Time } from "../time.ts";
+import type { EventDirectory, QueueFacts } from "../../rows/event-directory.ts";
+import type { Time } from "../../engines/time.ts";
 import { claimLine } from "./claim-line.ts";
 import type { ClaimLine } from "./claim-line.ts";
-import type { Halts } from "./halts.ts";
-import { TopicUnusable } from "./log-writer.ts";
-import type { Kafka } from "./open.ts";
-import { brokenTopic } from "./topics.ts";
+import type { Halts } from "../halts.ts";
+import { TopicUnusable } from "../log/log-writer.ts";
+import type { Kafka } from "../log/open.ts";
+import { brokenTopic } from "../log/topics.ts";
 
 /** Lines that are kept, each with its producer id; beyond them idle ones are forgotten. */
 const LINES_MAX = 2_000;
 
 export type ClaimLines = {
   of(eventId: EventId, queue: QueueFacts): ClaimLine;
-  /** Opens an event's line before its first claim; does nothing where there is one already. */
+  /** Makes an event's line before its first claim; does nothing where there is one already. */
   prepare(eventId: EventId, queue: QueueFacts): void;
   /** The taken share of the fullest line, 0 to 1. */
   saturation(): number;
 };
 
 /**
- * One line per event, opened when its first claim comes or is about to come. A line halts its event when the topic is not
- * the event's own any more, or when the log gives an offset that it must have given before (K6, K7).
+ * One line per event, made when its first claim comes or is about to come. A line takes nothing while
+ * the topic is not the event's own, and halts its event when the log gives an offset that it must have
+ * given before (K6, K7).
  */
 export function claimLines(options: {
   readonly kafka: Kafka;
   readonly time: Time;
   readonly directory: EventDirectory;
-  readonly drawCode: () => string;
   readonly halts: Halts;
 }): ClaimLines {
-  const { kafka, time, directory, drawCode, halts } = options;
+  const { kafka, time, directory, halts } = options;
   const lines = new Map<EventId, { readonly topicId: string; readonly line: ClaimLine }>();
 
-  const open = (eventId: EventId, { topic, topicId }: QueueFacts): ClaimLine => {
+  const addLine = (eventId: EventId, { topic, topicId }: QueueFacts): ClaimLine => {
     let lastTicket = -1;
     const writer = kafka.openWriter(topic, (facts) => {
       const reason = brokenTopic({ topic, topicId }, facts);
-      if (reason === null) return;
-      halts.halt(eventId, reason);
-      throw new TopicUnusable(reason);
+      // One broker's word: enough to append nothing, and not enough to halt (patrol.ts does).
+      if (reason !== null) throw new TopicUnusable(reason);
     });
     const watchBatch = (): ((baseOffset: number, count: number) => string | null) => {
       // As known before the batch leaves: a decider may be done with it before its ack is here.
@@ -55,7 +54,7 @@ export function claimLines(options: {
         return null;
       };
     };
-    return claimLine({ eventId, writer, time, drawCode, watchBatch });
+    return claimLine({ eventId, writer, time, watchBatch });
   };
 
   const linesOf: ClaimLines = {
@@ -65,7 +64,7 @@ export function claimLines(options: {
       if (lines.size >= LINES_MAX) {
         for (const [id, { line }] of lines) if (line.isIdle()) lines.delete(id);
       }
-      const line = open(eventId, queue);
+      const line = addLine(eventId, queue);
       lines.set(eventId, { topicId: queue.topicId, line });
       return line;
     },

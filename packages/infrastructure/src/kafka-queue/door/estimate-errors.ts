@@ -4,9 +4,9 @@
 // The sample is thin on purpose. Nothing is kept for a claim that is not part of it, and of a long
 // line the more distant places are taken more rarely: about 64 * (1 + ln(length / 64)) of them.
 import type { EventId, Ticket } from "@stampede/domain";
-import type { EventDirectory } from "../postgres/event-directory.ts";
-import { publishEstimateError } from "../telemetry.ts";
-import type { Time } from "../time.ts";
+import type { EventDirectory } from "../../rows/event-directory.ts";
+import { publishEstimateError } from "../../engines/telemetry.ts";
+import type { Time } from "../../engines/time.ts";
 
 export type EstimateErrors = {
   /** A ticket that a person was just given. */
@@ -17,14 +17,14 @@ export type EstimateErrors = {
 type Sample = { readonly ticket: number; readonly toldAtMs: number; readonly estimateMs: number };
 
 type Samples = {
-  readonly open: Sample[];
+  readonly waiting: Sample[];
   /** The last ticket that was taken into the sample. */
   last: number;
 };
 
 const AHEAD_PER_STEP = 64;
-/** Open samples of one event, and events that have any. */
-const OPEN_MAX = 400;
+/** Samples of one event whose tickets are undecided, and events that have any. */
+const WAITING_MAX = 400;
 const EVENTS_MAX = 100;
 /** A mark is known here within a quarter of a second; looking more often would tell little more. */
 const LOOK_EVERY_MS = 50;
@@ -45,18 +45,18 @@ export function estimateErrors(
   };
   const look = (): void => {
     const nowMs = time.nowMs();
-    for (const [eventId, { open }] of events) {
+    for (const [eventId, { waiting }] of events) {
       const queue = directory.peek(eventId)?.queue ?? null;
       const over = queue === null || queue.halted !== null;
       const mark = queue?.nextOffset ?? 0;
-      while (open[0] !== undefined && open[0].ticket < mark) {
-        const { toldAtMs, estimateMs } = open[0];
+      while (waiting[0] !== undefined && waiting[0].ticket < mark) {
+        const { toldAtMs, estimateMs } = waiting[0];
         publishEstimateError(Math.abs(nowMs - toldAtMs - estimateMs));
-        open.shift();
+        waiting.shift();
       }
-      while (open[0] !== undefined && nowMs - open[0].toldAtMs > KEPT_MS) open.shift();
+      while (waiting[0] !== undefined && nowMs - waiting[0].toldAtMs > KEPT_MS) waiting.shift();
       // The next ticket makes it anew; forgetting `last` lets at most one more in.
-      if (over || open.length === 0) events.delete(eventId);
+      if (over || waiting.length === 0) events.delete(eventId);
     }
     if (events.size === 0) stop();
   };
@@ -67,14 +67,14 @@ export function estimateErrors(
       let samples = events.get(eventId);
       if (samples === undefined) {
         if (events.size >= EVENTS_MAX) return;
-        samples = { open: [], last: Number.NEGATIVE_INFINITY };
+        samples = { waiting: [], last: Number.NEGATIVE_INFINITY };
         events.set(eventId, samples);
       }
       if (ticket - samples.last < 1 + Math.floor(ahead / AHEAD_PER_STEP)) return;
-      if (samples.open.length >= OPEN_MAX) return;
+      if (samples.waiting.length >= WAITING_MAX) return;
       samples.last = ticket;
       const estimateMs = estimate.seconds * 1_000;
-      samples.open.push({ ticket, toldAtMs: time.nowMs(), estimateMs });
+      samples.waiting.push({ ticket, toldAtMs: time.nowMs(), estimateMs });
       endLooks ??= time.every(LOOK_EVERY_MS, look);
     },
     close() {

@@ -1,20 +1,23 @@
 import type { EventId, UserId } from "@stampede/domain";
 import { EngineFault } from "@stampede/domain";
-import type { EventDirectory, KnownEvent, SharedReading } from "../postgres/event-directory.ts";
-import type { Postgres } from "../postgres/open.ts";
+import type {
+  EventDirectory,
+  KnownEvent,
+  Look,
+  SharedReading,
+} from "../../rows/event-directory.ts";
+import type { Postgres } from "../../engines/postgres/open.ts";
 
 /** The directory for a door that goes on without PostgreSQL: it never makes a claim wait for long. */
 export type PatientDirectory = {
+  /** The event, as known or asked for. Rejects with `EngineFault` ("not-applied") without either. */
+  event(eventId: EventId): Promise<KnownEvent>;
   /**
-   * The event, at most a second old; the last known one while PostgreSQL does not tell. Rejects with
-   * `EngineFault` ("not-applied") where nothing is known.
+   * What is known now; and for somebody whom that does not settle, the event and the coupon issues of
+   * those who ask now, null where PostgreSQL does not tell in time. All who ask in one turn of the
+   * event loop share that promise and its timer.
    */
-  event(eventId: EventId): KnownEvent | Promise<KnownEvent>;
-  /**
-   * The event and the coupon issues of those who ask now, `userId` among them; null where PostgreSQL
-   * does not tell in time. All who ask in one turn of the event loop share the promise and its timer.
-   */
-  read(eventId: EventId, userId: UserId): Promise<SharedReading | null> | null;
+  look(eventId: EventId, userId: UserId): Look;
 };
 
 /** A claim waits this long for what PostgreSQL says about it, and then queues without. */
@@ -27,8 +30,8 @@ export function patientDirectory(postgres: Postgres, directory: EventDirectory):
 
   const mayAsk = (): boolean => postgres.isUp() && postgres.time.nowMs() >= askAgainAtMs;
 
-  let shared: Promise<SharedReading | null> | null = null;
-  let sharedInTime: Promise<SharedReading | null> | null = null;
+  /** All who share a reading share its timer too, also where several sales have theirs at once. */
+  const bounded = new WeakMap<Promise<SharedReading | null>, Promise<SharedReading | null>>();
 
   const inTime = async <Answer>(asking: Promise<Answer>): Promise<Answer | "late"> =>
     new Promise((resolve, reject) => {
@@ -52,30 +55,23 @@ export function patientDirectory(postgres: Postgres, directory: EventDirectory):
     });
 
   return {
-    event(eventId) {
-      const last = directory.peek(eventId);
-      const asking = directory.fresh(eventId);
-      if (!(asking instanceof Promise)) return asking;
-      if (last === null) return asking.then((answer) => answer ?? missing(eventId));
-      if (!mayAsk()) return last;
-      return inTime(asking).then((answer) =>
-        answer === "late" ? last : (answer ?? missing(eventId)),
-      );
-    },
-    read(eventId, userId) {
-      if (!mayAsk()) return null;
-      const asking = directory.readShared(eventId, userId);
-      if (asking !== shared) {
-        shared = asking;
-        sharedInTime = inTime(asking).then((answer) =>
-          answer === "late" ? null : (answer ?? missing(eventId)),
+    event: async (eventId) => (await directory.fresh(eventId)) ?? rejectMissing(eventId),
+    look(eventId, userId) {
+      const looked = directory.look(eventId, userId, { ask: mayAsk() });
+      const asking = looked.reading;
+      if (asking === null) return looked;
+      let reading = bounded.get(asking);
+      if (reading === undefined) {
+        reading = inTime(asking).then((answer) =>
+          answer === "late" ? null : (answer ?? rejectMissing(eventId)),
         );
+        bounded.set(asking, reading);
       }
-      return sharedInTime;
+      return { ...looked, reading };
     },
   };
 }
 
-function missing(eventId: EventId): never {
+function rejectMissing(eventId: EventId): never {
   throw new EngineFault("postgres", "not-applied", `the row of event ${eventId} is gone`);
 }

@@ -1,7 +1,7 @@
 import type { EventId } from "@stampede/domain";
 import { decodeClaim } from "./claim-codec.ts";
-import type { QueueEntry } from "./decide-batch.ts";
-import type { LogRecord } from "./log-reader.ts";
+import type { QueueEntry } from "../decider/decide-batch.ts";
+import type { LogRecord } from "./log-reading.ts";
 
 /** Where the decider is in an event's log. */
 export type LogPlace = { readonly eventId: EventId; readonly nextOffset: number };

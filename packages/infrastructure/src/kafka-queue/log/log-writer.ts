@@ -11,12 +11,13 @@
 // transactions (their markers take offsets, and they do not reach into PostgreSQL).
 import { EngineFault } from "@stampede/domain";
 import type { ConnectionPool } from "@platformatic/kafka";
-import type { Cluster, TopicFacts } from "./cluster.ts";
-import { appendFailure, kafkaFault } from "./faults.ts";
-import { timed } from "../telemetry.ts";
-import type { RoundTrip } from "../telemetry.ts";
-import { produceWire } from "./produce-wire.ts";
-import type { LeaderConnection, ProduceWire } from "./produce-wire.ts";
+import type { Cluster } from "../../engines/kafka/cluster.ts";
+import type { TopicFacts } from "../../engines/kafka/led-topics.ts";
+import { appendFailure, kafkaFault } from "../../engines/kafka/faults.ts";
+import { timed } from "../../engines/telemetry.ts";
+import type { RoundTrip } from "../../engines/telemetry.ts";
+import { produceWire } from "../../engines/kafka/produce-wire.ts";
+import type { LeaderConnection, ProduceWire } from "../../engines/kafka/produce-wire.ts";
 import type { RecordBatch } from "./record-batch.ts";
 import { sealBatch } from "./record-batch.ts";
 
@@ -39,12 +40,16 @@ const DELIVERY_MS_MAX = 4_000;
 const RETRY_MS = 100;
 const PRODUCE: RoundTrip = { engine: "kafka", operation: "produce" };
 
-type Session = { readonly producerId: bigint; readonly producerEpoch: number; sequence: number };
+type ProducerSession = {
+  readonly producerId: bigint;
+  readonly producerEpoch: number;
+  sequence: number;
+};
 
 type Attempt =
   | { readonly kind: "appended"; readonly baseOffset: number }
   | { readonly kind: "refused"; readonly error: unknown; readonly again: boolean }
-  | { readonly kind: "lost"; readonly error: unknown; readonly sending: Session };
+  | { readonly kind: "lost"; readonly error: unknown; readonly sending: ProducerSession };
 
 /** `check` is shown the topic whenever it is used, and throws `TopicUnusable` where it must not be. */
 export function logWriter(
@@ -67,16 +72,19 @@ export function logWriterOver(
   const { time } = wire;
   const producer = producerSession(wire);
 
-  const connectLeader = async (): Promise<{ connection: LeaderConnection; sending: Session }> => {
+  const connectLeader = async (): Promise<{
+    connection: LeaderConnection;
+    sending: ProducerSession;
+  }> => {
     const facts = await wire.find(topic);
     check(facts);
-    const sending = await producer.open();
+    const sending = await producer.start();
     return { connection: await wire.connect(facts.leader), sending };
   };
 
   const attempt = async (batch: RecordBatch): Promise<Attempt> => {
     let connection: LeaderConnection;
-    let sending: Session;
+    let sending: ProducerSession;
     try {
       ({ connection, sending } = await connectLeader());
     } catch (error) {
@@ -104,7 +112,7 @@ export function logWriterOver(
     },
     async append(batch) {
       const deadlineMs = time.nowMs() + DELIVERY_MS_MAX;
-      let lostWith: Session | null = null;
+      let lostWith: ProducerSession | null = null;
       for (;;) {
         const result = await attempt(batch);
         if (result.kind === "appended") return result.baseOffset;
@@ -127,22 +135,22 @@ export function logWriterOver(
 
 /** The producer id of one writer, until it is forgotten. */
 function producerSession(wire: ProduceWire): {
-  open(): Promise<Session>;
+  start(): Promise<ProducerSession>;
   /** Whether the next batch goes out under this id. */
-  has(session: Session): boolean;
+  has(session: ProducerSession): boolean;
   forget(): void;
 } {
-  let session: Session | null = null;
-  let opening: Promise<Session> | null = null;
+  let session: ProducerSession | null = null;
+  let starting: Promise<ProducerSession> | null = null;
   return {
-    async open() {
+    async start() {
       if (session !== null) return session;
       // One at a time: a batch that is sent again under another id would be in the log twice.
-      opening ??= openSession(wire).finally(() => {
-        opening = null;
+      starting ??= startProducerSession(wire).finally(() => {
+        starting = null;
       });
-      const opened = await opening;
-      session ??= opened;
+      const started = await starting;
+      session ??= started;
       return session;
     },
     has: (other) => session === other,
@@ -152,7 +160,7 @@ function producerSession(wire: ProduceWire): {
   };
 }
 
-async function openSession(wire: ProduceWire): Promise<Session> {
+async function startProducerSession(wire: ProduceWire): Promise<ProducerSession> {
   return { ...(await wire.openProducer()), sequence: 0 };
 }
 

@@ -1,30 +1,38 @@
 import { EngineFault } from "@stampede/domain";
 import type { Broker } from "@platformatic/kafka";
-import { timed } from "../telemetry.ts";
-import type { RoundTrip } from "../telemetry.ts";
-import type { Time } from "../time.ts";
-import { kafkaCluster } from "./cluster.ts";
-import type { TopicFacts } from "./cluster.ts";
-import { logReader } from "./log-reader.ts";
-import type { LogReader } from "./log-reader.ts";
+import { timed } from "../../engines/telemetry.ts";
+import type { RoundTrip } from "../../engines/telemetry.ts";
+import type { Time } from "../../engines/time.ts";
+import { kafkaCluster } from "../../engines/kafka/cluster.ts";
+import type { TopicFacts } from "../../engines/kafka/led-topics.ts";
+import { inspectByTwo } from "./agreement.ts";
+import { logFeed } from "./log-feed.ts";
+import type { LogFeed } from "./log-feed.ts";
 import { logWriter } from "./log-writer.ts";
 import type { LogWriter } from "./log-writer.ts";
-import { createLog, inspectLogs } from "./topics.ts";
-import type { Log, LogCondition } from "./topics.ts";
+import { createLog, deleteLogs, inspectLogs } from "./topics.ts";
+import type { EventLog, LogCondition } from "./topics.ts";
 
 export type Kafka = {
   /** Whether a broker answered the last time; asked every two seconds, and after a failure at once. */
   isUp(): boolean;
   /** Asks now whether a broker answers. Never rejects. */
   probe(): Promise<void>;
-  createLog(topic: string): Promise<Log>;
-  /** See `inspectLogs` of topics.ts. Rejects with `EngineFault` ("not-applied"). */
+  createLog(topic: string): Promise<EventLog>;
+  /** See `deleteLogs` of topics.ts. */
+  deleteLogs(topics: readonly string[]): Promise<readonly string[]>;
+  /**
+   * See `inspectLogs` of topics.ts, and agreement.ts for `byTwo`. Rejects with `EngineFault`
+   * ("not-applied").
+   */
   inspectLogs(
-    logs: readonly (Log & { readonly mark: number })[],
-    options: { readonly retention: boolean },
+    logs: readonly (EventLog & { readonly mark: number })[],
+    options: { readonly retention: boolean; readonly byTwo?: boolean },
   ): Promise<Map<string, LogCondition>>;
   openWriter(topic: string, check: (facts: TopicFacts) => void): LogWriter;
-  openReader(log: Log): LogReader;
+  /** See log-feed.ts. */
+  openReader: LogFeed["openReader"];
+  watch: LogFeed["watch"];
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 };
@@ -48,6 +56,7 @@ export async function openKafka(options: {
   const producePools = Array.from({ length: PRODUCE_POOLS }, () =>
     cluster.openPool(PRODUCE_MS_MAX),
   );
+  const feed = logFeed(cluster);
   let up = false;
   let closed = false;
   let writers = 0;
@@ -76,7 +85,9 @@ export async function openKafka(options: {
     isUp: () => up,
     probe,
     createLog: async (topic) => createLog(cluster, topic),
-    inspectLogs: async (logs, settings) => inspectLogs(cluster, logs, settings),
+    deleteLogs: async (topics) => deleteLogs(cluster, topics),
+    inspectLogs: async (logs, { byTwo, retention }) =>
+      (byTwo ? inspectByTwo : inspectLogs)(cluster, logs, { retention }),
     openWriter(topic, check) {
       const pool = producePools[writers % PRODUCE_POOLS] ?? cluster.openPool(PRODUCE_MS_MAX);
       writers += 1;
@@ -93,11 +104,13 @@ export async function openKafka(options: {
         },
       };
     },
-    openReader: (log) => logReader(cluster, log),
+    openReader: feed.openReader,
+    watch: feed.watch,
     async close() {
       closed = true;
       up = false;
       endProbing();
+      await feed.close();
       await cluster.close();
       await probing;
     },

@@ -4,23 +4,31 @@ import { EngineFault } from "@stampede/domain";
 import {
   ConfigResourceTypes,
   createTopicsV7,
+  deleteTopicsV6,
   describeConfigsV4,
   listOffsetsV7,
   ResponseError,
 } from "@platformatic/kafka";
 import type { Broker, Connection } from "@platformatic/kafka";
-import type { Cluster, TopicFacts } from "./cluster.ts";
-import { kafkaFault } from "./faults.ts";
+import type { Cluster } from "../../engines/kafka/cluster.ts";
+import type { TopicFacts } from "../../engines/kafka/led-topics.ts";
+import { kafkaFault } from "../../engines/kafka/faults.ts";
 
-export type Log = { readonly topic: string; readonly topicId: string };
+export type EventLog = { readonly topic: string; readonly topicId: string };
 
 type LogEnds = { readonly start: number | undefined; readonly end: number | undefined };
 
 type ListOffsetsResponse = Awaited<ReturnType<typeof listOffsetsV7.api.async>>;
 
 const CREATE_MS_MAX = 3_000;
+const DELETE_MS_MAX = 2_500;
+/** By name, not by id. */
+const NO_ID = "00000000-0000-0000-0000-000000000000";
+const UNKNOWN_TOPIC = 3;
 const LEADER_MS_MAX = 10_000;
-const LEADER_POLL_MS = 25;
+const LEADER_POLL_MS = 5;
+/** Brokers come and go seldom; how many there were at most is what counts. */
+const BROKERS_MS_MAX = 10_000;
 
 const LATEST = -1n;
 const EARLIEST = -2n;
@@ -31,8 +39,8 @@ const RETENTION = ["retention.ms", "retention.bytes", "cleanup.policy"];
  * Makes a topic for an event's log and waits until its leader answers. Rejects with `EngineFault`
  * ("not-applied"): a topic that was made nevertheless is nobody's.
  */
-export async function createLog(cluster: Cluster, topic: string): Promise<Log> {
-  await cluster.refresh();
+export async function createLog(cluster: Cluster, topic: string): Promise<EventLog> {
+  await cluster.refresh(BROKERS_MS_MAX);
   // Not by those that answer now: a log made while one of three is down would have one copy for ever.
   // Kafka then refuses three, and the event is made when they are back.
   const replicated = cluster.brokersMax() >= 3;
@@ -68,7 +76,7 @@ export async function createLog(cluster: Cluster, topic: string): Promise<Log> {
   return waitForLeader(cluster, topic);
 }
 
-async function waitForLeader(cluster: Cluster, topic: string): Promise<Log> {
+async function waitForLeader(cluster: Cluster, topic: string): Promise<EventLog> {
   const deadlineMs = cluster.time.nowMs() + LEADER_MS_MAX;
   while (cluster.time.nowMs() < deadlineMs) {
     const facts = (await cluster.describe([topic])).get(topic);
@@ -82,6 +90,33 @@ async function waitForLeader(cluster: Cluster, topic: string): Promise<Log> {
   throw new EngineFault("kafka", "not-applied", `the new topic ${topic} got no leader in time`);
 }
 
+/** Deletes topics; gives those that are not there any more. Rejects with `EngineFault`. */
+export async function deleteLogs(
+  cluster: Cluster,
+  topics: readonly string[],
+): Promise<readonly string[]> {
+  const connection = await cluster.connectAny();
+  const named = topics.map((name) => ({ name, topicId: NO_ID }));
+  let response: DeleteTopicsResponse;
+  try {
+    response = await deleteTopicsV6.api.async(connection, named, DELETE_MS_MAX);
+  } catch (error) {
+    // One that is gone already must not hide what became of the others.
+    const answer: unknown = error instanceof ResponseError ? error["response"] : null;
+    if (!isDeletion(answer)) throw kafkaFault(error, "unknown", "deleting topics");
+    response = answer;
+  }
+  return response.responses.flatMap(({ name, errorCode }) =>
+    typeof name === "string" && (errorCode === 0 || errorCode === UNKNOWN_TOPIC) ? [name] : [],
+  );
+}
+
+type DeleteTopicsResponse = Awaited<ReturnType<typeof deleteTopicsV6.api.async>>;
+
+function isDeletion(answer: unknown): answer is DeleteTopicsResponse {
+  return typeof answer === "object" && answer !== null && "responses" in answer;
+}
+
 /** What is seen of a log from outside. */
 export type LogCondition = {
   /** The offset that the next record gets; null while no leader tells. */
@@ -91,21 +126,31 @@ export type LogCondition = {
 };
 
 /**
- * Looks at logs, by topic. `mark` is an event's next undecided offset, read before. What cannot be
- * seen now (a partition without a leader) is not called broken. `retention` includes the topics'
- * settings, which cost the broker more than the rest.
+ * Looks at logs, by topic, as `from` or any broker knows them. `mark` is an event's next undecided
+ * offset, read before. What cannot be seen now (a partition without a leader) is not called broken.
+ * `retention` includes the topics' settings, which cost the broker more than the rest.
  */
 export async function inspectLogs(
   cluster: Cluster,
-  logs: readonly (Log & { readonly mark: number })[],
-  options: { readonly retention: boolean },
+  logs: readonly (EventLog & { readonly mark: number })[],
+  { retention, from }: { readonly retention: boolean; readonly from?: Broker },
 ): Promise<Map<string, LogCondition>> {
   if (logs.length === 0) return new Map();
-  const facts = await cluster.describe(logs.map((log) => log.topic));
+  const facts = await cluster.describe(
+    logs.map((log) => log.topic),
+    from,
+  );
   const ends = await endsByLeader(cluster, facts, LATEST);
-  const starts = await endsByLeader(cluster, facts, EARLIEST);
-  const finite = options.retention
-    ? await readRetention(cluster, [...facts.keys()])
+  // A log that begins beyond its mark ends beyond it too: of all others nobody has to ask.
+  const undecided = logs.filter(({ topic, mark }) => (ends.get(topic) ?? 0) > mark);
+  const begun = new Set(undecided.map(({ topic }) => topic));
+  const starts = await endsByLeader(
+    cluster,
+    new Map([...facts].filter(([topic]) => begun.has(topic))),
+    EARLIEST,
+  );
+  const finite = retention
+    ? await readRetention(cluster, [...facts.keys()], from)
     : new Map<string, string>();
   return new Map(
     logs.map((log) => {
@@ -119,7 +164,7 @@ export async function inspectLogs(
 }
 
 /** Why this topic is not the event's log; null while it is. */
-export function brokenTopic(log: Log, facts: TopicFacts | undefined): string | null {
+export function brokenTopic(log: EventLog, facts: TopicFacts | undefined): string | null {
   if (facts === undefined) return `topic ${log.topic} does not exist`;
   if (facts.topicId === null) return null;
   if (facts.topicId !== log.topicId) {
@@ -127,7 +172,7 @@ export function brokenTopic(log: Log, facts: TopicFacts | undefined): string | n
   }
   return facts.partitions === 1
     ? null
-    : `topic ${log.topic} has ${facts.partitions} partitions, so there is no first any more`;
+    : `topic ${log.topic} has ${facts.partitions} partitions: its records have no single order any more`;
 }
 
 /** Why a log with these ends does not fit the mark; null while it does. */
@@ -199,8 +244,11 @@ function isEnds(answer: unknown): answer is ListOffsetsResponse {
 async function readRetention(
   cluster: Cluster,
   topics: readonly string[],
+  from: Broker | undefined,
 ): Promise<Map<string, string>> {
-  const connection = await cluster.connectAny();
+  const connection = await (from === undefined
+    ? cluster.connectAny()
+    : cluster.connectControl(from));
   const resources = topics.map((resourceName) => ({
     resourceType: ConfigResourceTypes.TOPIC,
     resourceName,

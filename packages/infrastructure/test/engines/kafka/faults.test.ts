@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { MultipleErrors, NetworkError, ProtocolError, TimeoutError } from "@platformatic/kafka";
-import { appendFailure, kafkaFault } from "../../src/kafka/faults.ts";
+import { appendFailure, kafkaFault } from "../../../src/engines/kafka/faults.ts";
 
 describe("a batch that was not acknowledged", () => {
   // Red when an error that follows the append counts as a refusal (B32).
@@ -33,7 +33,7 @@ describe("a batch that was not acknowledged", () => {
   test("is told with what the broker said, and with its cause", () => {
     const error = answer("NOT_ENOUGH_REPLICAS");
     const fault = kafkaFault(error, "not-applied", "appending claims");
-    assert.equal(fault.message, "Kafka, appending claims: NOT_ENOUGH_REPLICAS");
+    assert.equal(fault.message, "Kafka failed while appending claims: NOT_ENOUGH_REPLICAS");
     assert.equal(fault.cause, error);
     assert.equal(kafkaFault(fault, "unknown", "anything"), fault);
   });

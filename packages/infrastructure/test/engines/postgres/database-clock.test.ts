@@ -3,13 +3,13 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { TestContext } from "node:test";
-import { databaseClock } from "../../src/postgres/database-clock.ts";
-import type { DatabaseClock } from "../../src/postgres/database-clock.ts";
-import { createTestDatabase, openSecondInstance } from "../support/database.ts";
-import { missing, testEngine } from "../support/engines.ts";
-import { startTcpProxy } from "../support/tcp-proxy.ts";
-import { openClient, until } from "./support.ts";
-import { systemTime } from "../../src/time.ts";
+import { databaseClock } from "../../../src/engines/postgres/database-clock.ts";
+import type { DatabaseClock } from "../../../src/engines/postgres/database-clock.ts";
+import { createTestDatabase, openSecondInstance } from "../../support/database.ts";
+import { missing, testEngine, until } from "@stampede/launcher/testing";
+import { startTcpProxy } from "../../support/tcp-proxy.ts";
+import { openClient } from "../../support/postgres.ts";
+import { systemTime } from "../../../src/engines/time.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -39,6 +39,23 @@ describe("the database's clock", () => {
     slow = true;
     await clock.measure();
     assert.ok(Math.abs(clock.nowMs() - Date.now()) < 50);
+  });
+
+  // Red when a quick reading from before the step outlives the slow ones after it.
+  test("is right with the next reading after the database's clock was set, or this machine slept", async (t) => {
+    let stepMs = 0;
+    let slow = false;
+    const clock = open(t, async () => {
+      const nowMs = Date.now() + stepMs;
+      if (slow) await until(() => Date.now() + stepMs >= nowMs + 20, "an answer that takes longer");
+      return nowMs;
+    });
+    await clock.measure();
+    slow = true;
+    for (stepMs of [5_000, -5_000]) {
+      await clock.measure();
+      assert.ok(Math.abs(clock.nowMs() - (Date.now() + stepMs)) < 50);
+    }
   });
 
   test("is asked once by all who want it measured at the same moment", async (t) => {

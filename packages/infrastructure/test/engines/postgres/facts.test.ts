@@ -1,14 +1,14 @@
-// Facts F1, F2, F3 and F7 of docs/guarantees.md on the real engine: why v1 locks first and counts by
+// Facts F1, F2, F3 and F7 of docs/dictionary.md on the real engine: why v1 locks first and counts by
 // a column, why the tag of COMMIT is read, and why a claim that was sent cannot be taken back.
-// F5 and F6 are Redis': see redis/open.test.ts and redis/scripts.test.ts.
+// F5 and F6 are Redis': see engines/redis/open.test.ts and redis-counter/scripts.test.ts.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { TestContext } from "node:test";
 import type pg from "pg";
 import type { EventId } from "@stampede/domain";
-import { createTestDatabase } from "../support/database.ts";
-import { missing } from "../support/engines.ts";
-import { insertEvent, isBlocked, openClient, pidOf, readStored, until } from "./support.ts";
+import { createTestDatabase } from "../../support/database.ts";
+import { missing, until } from "@stampede/launcher/testing";
+import { insertEvent, isBlocked, openClient, pidOf, readStored } from "../../support/postgres.ts";
 
 const lockAndCount = `
   SELECT e.issued, (SELECT count(*)::integer FROM coupon_issues i WHERE i.event_id = e.id) AS counted

@@ -7,12 +7,12 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import type { TestContext } from "node:test";
-import { leadership } from "../../src/postgres/leadership.ts";
-import type { Leadership } from "../../src/postgres/leadership.ts";
-import { createTestDatabase, openSecondInstance } from "../support/database.ts";
-import { missing, testEngine } from "../support/engines.ts";
-import { startTcpProxy } from "../support/tcp-proxy.ts";
-import { openClient, until, untilRefusedLead } from "./support.ts";
+import { leadership } from "../../../src/engines/postgres/leadership.ts";
+import type { Leadership } from "../../../src/engines/postgres/leadership.ts";
+import { createTestDatabase, openSecondInstance } from "../../support/database.ts";
+import { missing, testEngine, until } from "@stampede/launcher/testing";
+import { startTcpProxy } from "../../support/tcp-proxy.ts";
+import { openClient, untilRefusedLead } from "../../support/postgres.ts";
 
 const DUTY = "a test's duty";
 /** A leader that stopped speaking is ended after 3 s; the others try every second. */
@@ -22,15 +22,18 @@ type Candidate = {
   readonly leadership: Leadership;
   /** Terms begun and ended so far, and those that followed upon another leader. */
   readonly terms: { begun: number; ended: number; takenOver: number };
+  readonly givenBack: readonly string[];
 };
 
 async function openCandidate(
   t: TestContext,
   url: string,
   onTerm: () => void = () => undefined,
+  isAble: () => boolean = () => true,
 ): Promise<Candidate> {
   const { postgres } = await openSecondInstance(t, url);
   const terms = { begun: 0, ended: 0, takenOver: 0 };
+  const givenBack: string[] = [];
   const candidate = leadership(postgres, {
     duty: DUTY,
     lead: async (signal) => {
@@ -41,13 +44,15 @@ async function openCandidate(
       if (!signal.aborted) await ended.promise;
       terms.ended += 1;
     },
+    isAble,
+    onGivenBack: (message) => givenBack.push(message),
     onError: () => undefined,
     onTakeover: () => {
       terms.takenOver += 1;
     },
   });
   t.after(async () => candidate.close());
-  return { leadership: candidate, terms };
+  return { leadership: candidate, terms, givenBack };
 }
 
 function leadersOf(candidates: readonly Candidate[]): Candidate[] {
@@ -82,9 +87,34 @@ const holdsLock = `
    WHERE locktype = 'advisory' AND granted
      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`;
 
+// Red when a leader that reaches PostgreSQL and not the other engine of its duty keeps the lead.
+test("gives the lead back when it cannot do its duty, and takes no lead before it can", async (t) => {
+  const url = await createTestDatabase(t);
+  let able = true;
+  const first = await openCandidate(
+    t,
+    url,
+    () => undefined,
+    () => able,
+  );
+  await until(() => first.leadership.isLeader(), "the first one leads");
+  const second = await openCandidate(t, url);
+  able = false;
+  await until(() => second.leadership.isLeader(), "the other one takes over", { msMax: 10_000 });
+  assert.equal(first.givenBack.length, 1);
+  assert.match(first.givenBack[0] ?? "", /gives back the lead of the a test's duty/);
+  await second.leadership.close();
+  // Nobody else is there, and still it does not take what it cannot do.
+  const sinceMs = performance.now();
+  await until(() => performance.now() - sinceMs > 1_500, "it has had the time");
+  assert.equal(first.leadership.isLeader(), false);
+  able = true;
+  await until(() => first.leadership.isLeader(), "it leads again once it can");
+});
+
 describe("leadership", { skip: missing("postgres") }, () => {
   // Red when the lock's answer is not looked at (`tryLock`).
-  test("is one candidate's of several, and the next one's when that steps down", async (t) => {
+  test("belongs to one of several candidates, and to the next one when that steps down", async (t) => {
     const url = await createTestDatabase(t);
     const candidates = await Promise.all([1, 2, 3].map(async () => openCandidate(t, url)));
     await until(() => leadersOf(candidates).length === 1, "somebody leads");
@@ -96,13 +126,15 @@ describe("leadership", { skip: missing("postgres") }, () => {
     );
     await first.leadership.close();
     assert.deepEqual(first.terms, { begun: 1, ended: 1, takenOver: 0 });
-    await until(() => leadersOf(candidates).length === 1, "the next one leads", TAKEOVER_MS_MAX);
+    await until(() => leadersOf(candidates).length === 1, "the next one leads", {
+      msMax: TAKEOVER_MS_MAX,
+    });
     assert.notEqual(leadersOf(candidates)[0], first);
     assert.equal(first.terms.begun, 1);
   });
 
   // Red when the first leader of all counts as one that took over, or a successor does not.
-  test("is a takeover for the next one, and none for the first", async (t) => {
+  test("counts as a takeover for the next leader, and not for the first", async (t) => {
     const url = await createTestDatabase(t);
     const observer = await openClient(t, url);
     const first = await openCandidate(t, url);
@@ -110,7 +142,7 @@ describe("leadership", { skip: missing("postgres") }, () => {
     const next = await openCandidate(t, url);
     await untilRefusedLead(observer);
     await first.leadership.close();
-    await until(() => next.leadership.isLeader(), "the next one leads", TAKEOVER_MS_MAX);
+    await until(() => next.leadership.isLeader(), "the next one leads", { msMax: TAKEOVER_MS_MAX });
     assert.equal(first.terms.takenOver, 0);
     assert.equal(next.terms.takenOver, 1);
   });
@@ -126,8 +158,10 @@ describe("leadership", { skip: missing("postgres") }, () => {
     const { rows } = await observer.query<{ pid: number }>(holdsLock);
     assert.equal(rows.length, 1);
     await observer.query("SELECT pg_terminate_backend($1)", [rows[0]!.pid]);
-    await until(() => first!.terms.ended === 1, "the old leader stops", TAKEOVER_MS_MAX);
-    await until(() => leadersOf(candidates).length === 1, "somebody leads again", TAKEOVER_MS_MAX);
+    await until(() => first!.terms.ended === 1, "the old leader stops", { msMax: TAKEOVER_MS_MAX });
+    await until(() => leadersOf(candidates).length === 1, "somebody leads again", {
+      msMax: TAKEOVER_MS_MAX,
+    });
     // Whoever it is: the other one, or the same one that had lost it.
     const takeovers = candidates.reduce((sum, { terms }) => sum + terms.takenOver, 0);
     assert.equal(takeovers, 1);
@@ -141,9 +175,13 @@ describe("leadership", { skip: missing("postgres") }, () => {
     await until(() => paused.said().includes("leads"), "the first one leads");
     const other = await openCandidate(t, url);
     paused.signal("SIGSTOP");
-    await until(() => other.leadership.isLeader(), "the other one leads", TAKEOVER_MS_MAX);
+    await until(() => other.leadership.isLeader(), "the other one leads", {
+      msMax: TAKEOVER_MS_MAX,
+    });
     paused.signal("SIGCONT");
-    await until(() => paused.said().includes("led"), "the first one learns of it", TAKEOVER_MS_MAX);
+    await until(() => paused.said().includes("led"), "the first one learns of it", {
+      msMax: TAKEOVER_MS_MAX,
+    });
     assert.equal(other.terms.ended, 0);
   });
 
@@ -155,8 +193,12 @@ describe("leadership", { skip: missing("postgres") }, () => {
     await until(() => silenced.leadership.isLeader(), "the first one leads");
     const other = await openCandidate(t, url);
     proxy.fallSilent();
-    await until(() => other.leadership.isLeader(), "the other one leads", TAKEOVER_MS_MAX);
-    await until(() => silenced.terms.ended === 1, "the silent one stops too", TAKEOVER_MS_MAX);
+    await until(() => other.leadership.isLeader(), "the other one leads", {
+      msMax: TAKEOVER_MS_MAX,
+    });
+    await until(() => silenced.terms.ended === 1, "the silent one stops too", {
+      msMax: TAKEOVER_MS_MAX,
+    });
     proxy.comeBack();
     assert.equal(other.terms.ended, 0);
   });

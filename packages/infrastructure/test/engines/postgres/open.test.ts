@@ -8,18 +8,19 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import type { TestContext } from "node:test";
 import pg from "pg";
-import { drawCode } from "../../src/codes.ts";
-import { startPostgres } from "../../src/embedded/postgres.ts";
-import { EventDirectory } from "../../src/postgres/event-directory.ts";
-import { openPostgres } from "../../src/postgres/open.ts";
-import type { Postgres, PostgresOptions } from "../../src/postgres/open.ts";
-import { rowLockIssuer } from "../../src/postgres/row-lock-issuer.ts";
-import { UnsafeEngine } from "../../src/postgres/settings.ts";
-import { createTestDatabase } from "../support/database.ts";
-import { missing, testEngine } from "../support/engines.ts";
-import { person } from "../support/sale.ts";
-import { faultOf, insertEvent, openClient, readStored, until } from "./support.ts";
-import { systemTime } from "../../src/time.ts";
+import { drawCode } from "../../../src/rows/codes.ts";
+import { startPostgres } from "@stampede/launcher";
+import { EventDirectory } from "../../../src/rows/event-directory.ts";
+import { openPostgres } from "../../../src/engines/postgres/open.ts";
+import type { Postgres, PostgresOptions } from "../../../src/engines/postgres/open.ts";
+import { rowLockIssuer } from "../../../src/row-lock/issuer.ts";
+import { UnsafeEngine } from "../../../src/engines/postgres/settings.ts";
+import { createTestDatabase } from "../../support/database.ts";
+import { missing, testEngine, until } from "@stampede/launcher/testing";
+import { person } from "../../support/sale.ts";
+import { startTcpProxy } from "../../support/tcp-proxy.ts";
+import { faultOf, insertEvent, openClient, readStored } from "../../support/postgres.ts";
+import { systemTime } from "../../../src/engines/time.ts";
 
 const bounds = { connectionsMax: 2, waitersMax: 10, waitMsMax: 1_000 };
 
@@ -32,7 +33,7 @@ async function open(t: TestContext, options: Partial<PostgresOptions>): Promise<
 
 describe("a transaction", { skip: missing("postgres") }, () => {
   // P14, B4, F3. Red when `runTransaction` does not look at the tag.
-  test("that swallowed a failed statement is not applied, although COMMIT succeeds", async (t) => {
+  test("is not applied when it swallowed a failed statement, although COMMIT succeeds", async (t) => {
     const url = await createTestDatabase(t);
     const postgres = await open(t, { url });
     const observer = await openClient(t, url);
@@ -89,9 +90,9 @@ describe("a transaction", { skip: missing("postgres") }, () => {
   });
 });
 
-describe("where connections are short", { skip: missing("postgres") }, () => {
+describe("a database that is short of connections", { skip: missing("postgres") }, () => {
   // P5, B37. Red when the line has no deadline.
-  test("a claim waits for a bounded time and is told not applied", async (t) => {
+  test("lets a claim wait for a bounded time and tells it that nothing was applied", async (t) => {
     const url = await createTestDatabase(t);
     const postgres = await open(t, { url });
     const observer = await openClient(t, url);
@@ -115,8 +116,22 @@ describe("where connections are short", { skip: missing("postgres") }, () => {
     assert.equal((await issuer.claim(eventId, person(1))).kind, "issued");
   });
 
+  // P2. Red when each pool finds out by itself alone: claims are then reserved that cannot be written.
+  test("is away for all pools of a process from the moment on at which one has noticed", async (t) => {
+    const url = await createTestDatabase(t);
+    const proxy = await startTcpProxy(t, testEngine("postgres"));
+    const first = await open(t, { url: proxy.through(url) });
+    const second = await open(t, { url, beside: first });
+    assert.equal(second.isUp(), true);
+    proxy.goAway();
+    await until(() => !first.isUp(), "the loss is noticed");
+    assert.equal(second.isUp(), false);
+    proxy.comeBack();
+    await until(() => second.isUp(), "it is back");
+  });
+
   // P5 at the server. Red when `connect` tells a refused connection as "unknown", or keeps its permit.
-  test("a server that accepts no more of them is told as not applied, and found again", async (t) => {
+  test("is told as not applied when it accepts no more, and is found again", async (t) => {
     const url = new URL(await createTestDatabase(t));
     const role = await createNarrowRole(t);
     url.username = role;

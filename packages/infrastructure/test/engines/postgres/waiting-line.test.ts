@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { TestContext } from "node:test";
-import { waitingLine } from "../../src/postgres/waiting-line.ts";
-import type { WaitingLine } from "../../src/postgres/waiting-line.ts";
-import { systemTime } from "../../src/time.ts";
+import { waitingLine } from "../../../src/engines/postgres/waiting-line.ts";
+import type { WaitingLine } from "../../../src/engines/postgres/waiting-line.ts";
+import { systemTime } from "../../../src/engines/time.ts";
 
 /** Longer than a millisecond and the line's next look at who is late. */
 const BOUND_MS = 3_000;

@@ -5,19 +5,19 @@ import { randomBytes } from "node:crypto";
 import { describe, test } from "node:test";
 import type { TestContext } from "node:test";
 import { EngineFault } from "@stampede/domain";
-import { UnsafeEngine } from "../../src/postgres/settings.ts";
-import { openRedis } from "../../src/redis/open.ts";
-import type { Redis } from "../../src/redis/open.ts";
-import { missing, testEngine } from "../support/engines.ts";
-import { startTcpProxy } from "../support/tcp-proxy.ts";
+import { createClient } from "redis";
+import { UnsafeEngine } from "../../../src/engines/postgres/settings.ts";
+import { openRedis } from "../../../src/engines/redis/open.ts";
+import type { Redis } from "../../../src/engines/redis/open.ts";
+import { missing, startProxy, testEngine, until } from "@stampede/launcher/testing";
+import { startTcpProxy } from "../../support/tcp-proxy.ts";
 import { startOwnRedis } from "./own-redis.ts";
-import { until } from "./support.ts";
-import { systemTime } from "../../src/time.ts";
+import { systemTime } from "../../../src/engines/time.ts";
 
 const given = { time: systemTime, random: Math.random };
 
 describe("the connection to Redis", { skip: missing("redis") }, () => {
-  test("never sends again what has lost its reply: the value is 1 (F5)", async (t) => {
+  test("never sends a command again whose reply was lost: the value is 1 (F5)", async (t) => {
     const proxy = await startTcpProxy(t, testEngine("redis"));
     const redis = await open(t, proxy.through(testEngine("redis")));
     const key = `stampede:{f5-${randomBytes(4).toString("hex")}}`;
@@ -29,7 +29,7 @@ describe("the connection to Redis", { skip: missing("redis") }, () => {
     await redis.session().send("DEL", key);
   });
 
-  test("is no obstacle to a start while Redis is away, and finds it later", async (t) => {
+  test("lets the service start while Redis is away, and finds Redis later", async (t) => {
     const proxy = await startTcpProxy(t, testEngine("redis"));
     proxy.goAway();
     const redis = await open(t, proxy.through(testEngine("redis")));
@@ -73,7 +73,7 @@ describe("the connection to Redis", { skip: missing("redis") }, () => {
   test("does not use a Redis whose settings are found unsafe later", async (t) => {
     const own = await startOwnRedis(t);
     const proxy = await startTcpProxy(t, own.url);
-    const refused: UnsafeEngine[] = [];
+    const refused: Error[] = [];
     const redis = await openRedis({
       ...given,
       url: proxy.through(own.url),
@@ -83,8 +83,55 @@ describe("the connection to Redis", { skip: missing("redis") }, () => {
     await redis.session().send("CONFIG", "SET", "maxmemory-policy", "allkeys-lru");
     proxy.goAway();
     proxy.comeBack();
-    await until(() => refused.length > 0);
+    await until(() => refused.length > 0, "the server is refused");
     assert.equal(redis.isUp(), false);
+  });
+
+  // Red when READONLY is an answer like any other: then the old connection is kept for ever.
+  test("leaves a server that has become a replica, tells so, and finds the primary", async (t) => {
+    const [old, next] = [await startOwnRedis(t), await startOwnRedis(t)];
+    // Whoever is led to another server knows the old one's password only.
+    const { password } = new URL(old.url);
+    await (
+      await operatorOf(t, next.url)
+    )("CONFIG", "SET", "requirepass", password);
+    const proxy = await startProxy(t, { port: Number(new URL(old.url).port) });
+    const refused: string[] = [];
+    const redis = await openRedis({
+      ...given,
+      url: proxy.through(old.url),
+      onRefused: ({ message }) => refused.push(message),
+    });
+    t.after(async () => redis.close());
+    const before = redis.session();
+    const { port } = new URL(next.url);
+    await before.send("REPLICAOF", "127.0.0.1", port);
+    const script = ["EVAL", "return redis.call('SET', KEYS[1], '1')", "1", "key"];
+    await assert.rejects(before.send(...script), isFault("not-applied"));
+    assert.equal(redis.isUp(), false);
+    assert.throws(() => redis.session(), isFault("not-applied"));
+    await until(() => refused.length > 0, "the replica is met again");
+    assert.match(
+      refused[0] ?? "",
+      /is a replica: promote it, or let REDIS_URL lead to the primary/,
+    );
+    assert.equal(redis.isUp(), false);
+    proxy.pointTo(Number(port));
+    await redis.untilUp(5_000);
+    await redis.session().send(...script);
+    assert.notEqual(redis.session().runId, before.runId);
+  });
+
+  // Red when only what is refused tells it (`keepAsking`): a service at rest is up for ever then.
+  test("knows within seconds, while nobody asks, that a server has become a replica", async (t) => {
+    const own = await startOwnRedis(t);
+    const redis = await open(t, own.url);
+    const operator = await operatorOf(t, own.url);
+    await operator("REPLICAOF", "127.0.0.1", "1");
+    await until(() => !redis.isUp(), "it is away", { msMax: 5_000 });
+    await operator("REPLICAOF", "NO", "ONE");
+    await redis.untilUp(5_000);
+    assert.equal(redis.isUp(), true);
   });
 
   test("names another run after a restart", async (t) => {
@@ -92,7 +139,7 @@ describe("the connection to Redis", { skip: missing("redis") }, () => {
     const redis = await open(t, own.url);
     const before = redis.session().runId;
     await own.restart();
-    await until(() => redis.isUp() && redis.session().runId !== before);
+    await until(() => redis.isUp() && redis.session().runId !== before, "the next run is up");
     assert.match(redis.session().runId, /^[0-9a-f]{40}$/);
   });
 });
@@ -101,6 +148,19 @@ async function open(t: TestContext, url: string): Promise<Redis> {
   const redis = await openRedis({ url, ...given });
   t.after(async () => redis.close());
   return redis;
+}
+
+/** Asks the server past the code under test. */
+async function operatorOf(
+  t: TestContext,
+  url: string,
+): Promise<(...command: readonly string[]) => Promise<unknown>> {
+  const client = createClient({ url });
+  // Its server may be gone first.
+  client.on("error", () => undefined);
+  await client.connect();
+  t.after(() => client.destroy());
+  return async (...command) => client.sendCommand(command);
 }
 
 function isFault(outcome: EngineFault["outcome"]): (error: unknown) => boolean {

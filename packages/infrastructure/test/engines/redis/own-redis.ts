@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { startRedis } from "../../src/embedded/redis.ts";
+import { startRedis } from "@stampede/launcher";
 
 /** A Redis that a test may kill, flush and misconfigure; the one that tests share is not. */
 export type OwnRedis = {

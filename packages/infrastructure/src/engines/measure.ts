@@ -1,0 +1,44 @@
+/** A figure that is read when somebody asks for it: `read` gives the values by label. */
+export type Measure = {
+  /** By Prometheus' rules: base units, `_total` at the end of what only grows. */
+  readonly name: string;
+  readonly help: string;
+  readonly type: "gauge" | "counter";
+  readonly labels: readonly string[];
+  readonly read: () => readonly {
+    readonly labels: Readonly<Record<string, string>>;
+    readonly value: number;
+  }[];
+};
+
+/** Every event costs some series: beyond so many, the latest used are told. */
+export const EVENTS_TOLD_MAX = 200;
+
+/** Of what an alert is told by event, the worst so many: a stuck event hides behind no busy one. */
+const WORST_TOLD = 10;
+
+/**
+ * Where several processes tell a measure of events, the greatest figure of an event is the true one
+ * (`max by (event)`): whoever does not lead tells nothing.
+ */
+export function worstEvents(
+  name: string,
+  help: string,
+  secondsOf: () => Iterable<readonly [event: string, seconds: number]>,
+): Measure {
+  return {
+    name,
+    help,
+    type: "gauge",
+    labels: ["event"],
+    read: () =>
+      [...secondsOf()]
+        .sort(([, one], [, other]) => other - one)
+        .slice(0, WORST_TOLD)
+        .map(([event, value]) => ({ labels: { event }, value })),
+  };
+}
+
+export function gauge(name: string, help: string, read: () => number): Measure {
+  return { name, help, type: "gauge", labels: [], read: () => [{ labels: {}, value: read() }] };
+}

@@ -1,0 +1,98 @@
+// What a connection to PostgreSQL has to be before anybody uses it. The server may be another one than
+// the last connection's: after a failover, or behind a proxy.
+import { EngineFault } from "@stampede/domain";
+import {
+  IDLE_IN_TRANSACTION_MS_MAX,
+  LOCK_MS_MAX,
+  SESSION_REPLY_MS_MAX,
+  STATEMENT_MS_MAX,
+} from "./driver.ts";
+import type { Asking } from "./driver.ts";
+import type { Sql } from "./sql.ts";
+
+/** A setting of an engine under which an acknowledged coupon could be lost. */
+export class UnsafeEngine extends Error {
+  override readonly name = "UnsafeEngine";
+}
+
+const UNSAFE_IF_OFF = ["fsync", "full_page_writes", "synchronous_commit"] as const;
+
+export type SessionFacts = Readonly<
+  Record<(typeof UNSAFE_IF_OFF)[number] | "transaction_read_only", string>
+>;
+
+/** Columns, as a session has them now; a standby's transactions only read. */
+export const SESSION_FACTS = [...UNSAFE_IF_OFF, "transaction_read_only"]
+  .map((name) => `current_setting('${name}') AS ${name}`)
+  .join(", ");
+
+const BEGIN_SESSION = `SELECT ${SESSION_FACTS}, (SELECT count(set_config(name, value, false))
+  FROM unnest($1::text[], $2::text[]) AS own (name, value)) AS own`;
+
+/** Settings that are the session's own. */
+export type SessionSettings = Readonly<Record<string, string>>;
+
+export const POOL_SETTINGS: SessionSettings = {
+  statement_timeout: `${STATEMENT_MS_MAX}ms`,
+  lock_timeout: `${LOCK_MS_MAX}ms`,
+  idle_in_transaction_session_timeout: `${IDLE_IN_TRANSACTION_MS_MAX}ms`,
+};
+
+/**
+ * Sets what a session runs under, by a statement, so that nothing in the address, the role or the
+ * database says otherwise, and looks whether its server may be used: one round trip. Rejects where it
+ * may not, or with what ended the connection.
+ */
+export async function beginSession(session: Asking, settings: SessionSettings): Promise<void> {
+  const own = Object.entries({ default_transaction_isolation: "read committed", ...settings });
+  const { rows } = await session.query<SessionFacts>({
+    text: BEGIN_SESSION,
+    values: [own.map(([name]) => name), own.map(([, value]) => value)],
+    query_timeout: SESSION_REPLY_MS_MAX,
+  });
+  const refusal = serverRefusal(rows[0]);
+  if (refusal !== null) throw refusal;
+}
+
+/** Why a server may not be used; where its settings are unsafe, the cause says what to change. */
+export function serverRefusal(facts: SessionFacts | undefined): EngineFault | null {
+  if (facts === undefined) return refused(new Error("PostgreSQL did not tell its settings"));
+  const unsafe = UNSAFE_IF_OFF.filter((name) => facts[name] === "off");
+  if (unsafe.length > 0) {
+    return refused(
+      new UnsafeEngine(
+        `PostgreSQL runs with ${unsafe.join(", ")} off and could lose coupons that were acknowledged. ` +
+          `Set ${unsafe.map((name) => `${name} = on`).join(", ")} in postgresql.conf (or by ALTER ` +
+          "SYSTEM, also for the role and the database), reload, and start again what did not start.",
+      ),
+    );
+  }
+  if (facts.transaction_read_only === "off") return null;
+  return refused(
+    new Error(
+      "PostgreSQL only reads: it is a standby, or default_transaction_read_only is on. Promote it, " +
+        "set it to off, or let DATABASE_URL lead to the primary.",
+    ),
+  );
+}
+
+function refused(cause: Error): EngineFault {
+  return new EngineFault("postgres", "not-applied", cause.message, { cause });
+}
+
+export type ConnectionRoom = {
+  /** What the server lets clients open, all of them together. */
+  readonly allowed: number;
+  /** What all of them have open now. */
+  readonly open: number;
+};
+
+export async function readConnectionRoom(sql: Sql): Promise<ConnectionRoom> {
+  const rows = await sql.query<ConnectionRoom>(
+    `SELECT (current_setting('max_connections')::int
+             - current_setting('superuser_reserved_connections')::int)::float8 AS allowed,
+            (SELECT count(*) FROM pg_stat_activity
+              WHERE backend_type = 'client backend')::float8 AS open`,
+  );
+  return rows[0] ?? { allowed: Infinity, open: 0 };
+}
