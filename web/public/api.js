@@ -1,5 +1,6 @@
 /** The requests that the page sends. Each ends within its deadline, and none of them throws. */
 
+import { mechanismsIn } from "./mechanisms.js";
 import { classify, isEvent, record } from "./wire.js";
 
 const CLAIM_DEADLINE_MS = 30_000;
@@ -67,12 +68,12 @@ export function openApi(clock, credentials = byName) {
     },
 
     /**
-     * @param {{ pageSize: number, cursor?: string }} page
+     * @param {{ pageSize: number, cursor?: string, all?: boolean }} page `all`: the unlisted ones too
      * @returns {Promise<{ events: CouponEvent[], next: string | null } | { retryAfterMs: number | null }>}
      */
-    async events({ pageSize, cursor }) {
+    async events({ pageSize, cursor, all = false }) {
       const after = cursor === undefined ? "" : `&cursor=${encodeURIComponent(cursor)}`;
-      const reply = await send(`/events?limit=${pageSize}${after}`);
+      const reply = await send(`/events?limit=${pageSize}${after}${all ? "&all=true" : ""}`);
       const body = record(reply?.body);
       if (reply?.status !== 200 || !Array.isArray(body["events"])) {
         return { retryAfterMs: reply?.retryAfterMs ?? null };
@@ -81,6 +82,12 @@ export function openApi(clock, credentials = byName) {
         events: body["events"].filter((event) => isEvent(event)),
         next: typeof body["next"] === "string" ? body["next"] : null,
       };
+    },
+
+    /** @returns {Promise<readonly import("./mechanisms.js").Mechanism[] | null>} */
+    async mechanisms() {
+      const reply = await send("/mechanisms");
+      return reply?.status === 200 ? mechanismsIn(reply.body) : null;
     },
 
     /** @param {string} eventId @returns {Promise<CouponEvent | null>} */

@@ -4,6 +4,7 @@ import { monotonicMs, openApi } from "./api.js";
 import { createCard } from "./card.js";
 import { serverClock } from "./clock.js";
 import { chooseLanguage, speak } from "./language.js";
+import { openMechanisms } from "./mechanisms.js";
 import { byId } from "./page.js";
 import { isMessageKey } from "./messages.js";
 import { openPersonForm } from "./person.js";
@@ -37,6 +38,7 @@ const clock = serverClock(monotonicMs);
 /** Null where a name is enough (AUTH=dev). */
 const signIn = wantsTokens() ? openSignIn(tabStorageOrNull()) : null;
 const api = openApi(clock, signIn === null ? undefined : (asking) => signIn.credentials(asking));
+const mechanisms = openMechanisms(() => api.mechanisms());
 const store = openStore(storageOrNull());
 const streams = openStreams({
   onFrame: (eventId, frame) => entries.get(eventId)?.visit.onFrame(frame),
@@ -129,7 +131,7 @@ function show(visit) {
   // An answer that belongs to the person of before is kept in the store, and not shown.
   if (entry?.visit !== visit) return;
   const view = viewOf(visit, { serverMs: clock.nowMs(), localMs: monotonicMs() });
-  entry.card.show(view, language);
+  entry.card.show({ view, language, mechanisms: mechanisms.known() });
   const news = announcementOf(view);
   if (news !== null && news.name !== entry.announced) {
     const { name } = visit.event;
@@ -177,6 +179,14 @@ async function poll() {
   nextCursor = reply.next;
   loaded = true;
   showFrame();
+  void learnMechanisms();
+}
+
+/** The cards do not wait for it: an event is shown whether or not its mechanism can be explained. */
+/** @returns {Promise<void>} */
+async function learnMechanisms() {
+  const names = [...entries.values()].map(({ visit }) => visit.event.mechanism);
+  if (await mechanisms.learn(names)) showAll();
 }
 
 function pollPaceMs() {
@@ -310,6 +320,7 @@ async function showMore() {
   merge([...(last === undefined ? [] : [last.visit.event]), ...reply.events]);
   nextCursor = reply.next;
   showFrame();
+  void learnMechanisms();
 }
 
 more.addEventListener("click", () => void showMore());
@@ -327,6 +338,7 @@ store.watch(() => {
 });
 
 showAll();
+void learnMechanisms();
 personForm.start(() => (signIn === null ? userId : ""));
 setInterval(tick, TICK_MS);
 tick();

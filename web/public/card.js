@@ -1,5 +1,6 @@
 /** One event's card: built once, then only its texts change, so that focus and selection stay. */
 
+import { wordsOf } from "./mechanisms.js";
 import { element, setText } from "./page.js";
 
 const CODE_GROUP_LENGTH = 4;
@@ -10,7 +11,8 @@ const COPIED_FOR_MS = 4_000;
 /** @typedef {import("./language.js").Language} Language */
 /** @typedef {import("./visit.js").Visit} Visit */
 /** @typedef {ReturnType<typeof buildParts>} Parts */
-/** @typedef {{ element: HTMLElement, show(view: View, language: Language): void }} Card */
+/** @typedef {{ view: View, language: Language, mechanisms: import("./mechanisms.js").Mechanisms }} Shown */
+/** @typedef {{ element: HTMLElement, show(shown: Shown): void }} Card */
 
 /** @param {Visit} visit @returns {Card} */
 export function createCard(visit) {
@@ -25,9 +27,10 @@ export function createCard(visit) {
 
   return {
     element: parts.item,
-    show(view, language) {
+    show(shown) {
+      const { view, language } = shown;
       button = view.button;
-      showEvent(parts, { visit, view, language });
+      showEvent(parts, visit, shown);
       showButton(parts, view.button, language);
       showWaiting(parts, view.waiting, { limit: visit.event.limit, language });
       showCoupon(parts, visit.place.issue, language);
@@ -90,16 +93,14 @@ function buildParts(eventId) {
   return parts;
 }
 
-/**
- * @param {Parts} parts
- * @param {{ visit: Visit, view: View, language: Language }} shown
- */
-function showEvent(parts, { visit, view, language }) {
+/** @param {Parts} parts @param {Visit} visit @param {Shown} shown */
+function showEvent(parts, visit, { view, language, mechanisms }) {
   const { event, place } = visit;
+  const words = wordsOf(event.mechanism, { known: mechanisms, code: language.code });
   parts.item.dataset["phase"] = view.phase;
   parts.item.dataset["state"] = view.state.replace("state.", "");
-  setText(parts.mechanism, language.say(`mechanism.${event.mechanism}`));
-  setText(parts.explain, language.say(`explain.${event.mechanism}`));
+  setText(parts.mechanism, words.label);
+  setText(parts.explain, words.summary);
   setText(parts.state, language.say(view.state));
   setText(parts.name, event.name);
   setText(parts.left, language.number(event.remaining));

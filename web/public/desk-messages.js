@@ -36,12 +36,6 @@ export const DESK_ENGLISH = {
   "status.several":
     "More than one process answers at this address, in turns: their counters cannot be compared. Use Prometheus and Grafana here.",
 
-  "mechanism.row-lock": "v1 row lock",
-  "mechanism.redis-counter": "v2 counter",
-  "mechanism.kafka-queue": "v3 queue",
-  "short.row-lock": "v1",
-  "short.redis-counter": "v2",
-  "short.kafka-queue": "v3",
   "outcome.issued": "issued",
   "outcome.queued": "queued",
   "outcome.replayed": "had one already",
@@ -80,7 +74,7 @@ export const DESK_ENGLISH = {
   "tile.ofLimitIn": "of {limit} in {count} events",
   "tile.line": "In line",
   "tile.lineNote": "claims not decided yet",
-  "tile.lineNone": "this event has no line",
+  "tile.lineNone": "no line of this event is known",
   "tile.missing": "not published here",
   "tile.notInUse": "not in use",
 
@@ -102,7 +96,7 @@ export const DESK_ENGLISH = {
   "note.allOfMechanism":
     "Counted by mechanism: all claims of {mechanism}, those of other events included.",
   "note.someEvents": "{shown} of {all} events: those that moved last. Choose one to see it alone.",
-  "note.noLine": "Only events of v3 have a line.",
+  "note.noLine": "This process knows of no line of this event.",
   "note.lagOnly": "This server tells all lines together only.",
 };
 
@@ -143,12 +137,6 @@ export const DESK_KOREAN = {
   "status.several":
     "이 주소에서 여러 프로세스가 번갈아 응답해 카운터를 비교할 수 없습니다. Prometheus와 Grafana를 쓰세요.",
 
-  "mechanism.row-lock": "v1 행 잠금",
-  "mechanism.redis-counter": "v2 카운터",
-  "mechanism.kafka-queue": "v3 대기열",
-  "short.row-lock": "v1",
-  "short.redis-counter": "v2",
-  "short.kafka-queue": "v3",
   "outcome.issued": "발급",
   "outcome.queued": "대기열 등록",
   "outcome.replayed": "이미 보유",
@@ -187,7 +175,7 @@ export const DESK_KOREAN = {
   "tile.ofLimitIn": "이벤트 {count}개, 전체 {limit}장",
   "tile.line": "대기",
   "tile.lineNote": "아직 결정되지 않은 신청",
-  "tile.lineNone": "대기열이 없는 이벤트",
+  "tile.lineNone": "이 이벤트의 대기열 정보가 없습니다",
   "tile.missing": "이 서버는 알려 주지 않습니다",
   "tile.notInUse": "사용 중이 아닙니다",
 
@@ -209,7 +197,7 @@ export const DESK_KOREAN = {
   "note.allOfMechanism": "방식별로 셉니다. 다른 이벤트를 포함한 {mechanism} 전체 신청입니다.",
   "note.someEvents":
     "이벤트 {all}개 중 최근에 움직인 {shown}개입니다. 하나만 보려면 이벤트를 고르세요.",
-  "note.noLine": "대기열은 v3 이벤트에만 있습니다.",
+  "note.noLine": "이 프로세스가 아는 이 이벤트의 대기열이 없습니다.",
   "note.lagOnly": "이 서버는 모든 대기열의 합계만 알려 줍니다.",
 };
 

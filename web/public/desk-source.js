@@ -9,6 +9,8 @@ import { readingOf } from "./reading.js";
 const DEADLINE_MS = 10_000;
 const EVENTS_MAX = 500;
 
+const api = openApi(serverClock(monotonicMs));
+
 /** @typedef {import("./reading.js").Reading} Reading */
 /** @typedef {import("./wire.js").CouponEvent} CouponEvent */
 /** @typedef {{ reading: Reading } | { status: number | null }} Asked null: no answer at all */
@@ -31,8 +33,14 @@ export async function askMetrics() {
   }
 }
 
+/** Also the events that the shop leaves out of its list: an operator sees all of them. */
 /** @returns {Promise<readonly CouponEvent[] | null>} the newest ones; null without an answer */
 export async function askEvents() {
-  const reply = await openApi(serverClock(monotonicMs)).events({ pageSize: EVENTS_MAX });
+  const reply = await api.events({ pageSize: EVENTS_MAX, all: true });
   return "events" in reply ? reply.events : null;
+}
+
+/** @returns {Promise<readonly import("./mechanisms.js").Mechanism[] | null>} null without an answer */
+export async function askMechanisms() {
+  return api.mechanisms();
 }

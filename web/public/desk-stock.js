@@ -4,7 +4,6 @@ import { lastReading } from "./desk-view.js";
 
 /** More lines than this cannot be told apart; the style sheet has a colour for each. */
 const EVENTS_DRAWN_MAX = 6;
-const QUEUE = "kafka-queue";
 
 /** @typedef {import("./desk-view.js").Choice} Choice */
 /** @typedef {import("./desk-view.js").Line} Line */
@@ -47,12 +46,9 @@ export function lineOf(points, choice) {
   const { language } = choice;
   const reading = lastReading(points);
   if (reading === null) return nothing(language.say("summary.waiting"));
-  if (choice.mechanism !== null && choice.mechanism !== QUEUE) {
-    return nothing(language.say("note.noLine"));
-  }
   if (reading.lines === null) return lagOf(points, choice);
-  const seen = new Set(points.flatMap(({ reading: at }) => [...(at?.lines?.keys() ?? [])]));
-  const all = [...seen].filter((id) => isChosen(choice, id));
+  const all = linesIn(points, choice);
+  if (choice.eventId !== null && all.length === 0) return nothing(language.say("note.noLine"));
   const busy = all.filter((id) => peakOf(points, id) > 0);
   const drawn = lastMoved(busy.length === 0 ? all : busy, points, waitingIn);
   const sentences = drawn.map((id) => {
@@ -65,6 +61,13 @@ export function lineOf(points, choice) {
     note: someNote(choice, { shown: drawn.length, all: Math.max(drawn.length, busy.length) }),
     summary: busy.length === 0 ? language.say("summary.noLine") : sentences.join(" "),
   };
+}
+
+/** Whose lines were told in this time: an event has a line where the server tells one. */
+/** @param {readonly Point[]} points @param {Choice} choice @returns {readonly string[]} */
+function linesIn(points, choice) {
+  const told = new Set(points.flatMap(({ reading }) => [...(reading?.lines?.keys() ?? [])]));
+  return [...told].filter((id) => isChosen(choice, id));
 }
 
 /** An event that is not in a reading has nobody waiting: its line is not kept any more. */
@@ -88,7 +91,7 @@ function lagOf(points, choice) {
   const peak = Math.max(...values.map((value) => value ?? 0));
   const name = language.say("allLines");
   return {
-    lines: [{ key: "all", label: name, color: QUEUE, stroke: "plain", values }],
+    lines: [{ key: "all", label: name, color: "event-1", stroke: "plain", values }],
     note: language.say("note.lagOnly"),
     summary:
       peak === 0
@@ -110,18 +113,22 @@ export function stateOf(points, choice) {
     .filter(([id]) => isChosen(choice, id))
     .map(([, stock]) => stock);
   const known = stocks.filter(({ remaining }) => remaining !== null);
-  const lines = reading?.lines ?? null;
-  const waiting =
-    lines === null
-      ? (reading?.lag ?? null)
-      : [...lines].reduce((sum, [id, count]) => sum + (isChosen(choice, id) ? count : 0), 0);
   return {
     remaining:
       known.length === 0 ? null : known.reduce((sum, stock) => sum + (stock.remaining ?? 0), 0),
     limit: known.reduce((sum, stock) => sum + limitOf(stock), 0),
     events: known.length,
-    waiting,
+    waiting: waitingNow(points, choice),
   };
+}
+
+/** @param {readonly Point[]} points @param {Choice} choice @returns {number | null} */
+function waitingNow(points, choice) {
+  const reading = lastReading(points);
+  if (reading === null || reading.lines === null) return reading?.lag ?? null;
+  const told = linesIn(points, choice);
+  if (choice.eventId !== null && told.length === 0) return null;
+  return told.reduce((sum, id) => sum + (reading.lines?.get(id) ?? 0), 0);
 }
 
 /** @type {Point} */

@@ -4,7 +4,6 @@ import { stateOf } from "./desk-stock.js";
 import { lastReading, mechanismsIn, totalsOf } from "./desk-view.js";
 import { byId, element, setText } from "./page.js";
 
-const QUEUE = "kafka-queue";
 /** @type {readonly ("postgres" | "redis" | "kafka")[]} */
 const ENGINES = ["postgres", "redis", "kafka"];
 
@@ -30,12 +29,10 @@ export function showTiles(points, choice) {
     note: remaining === null ? language.say(unknown) : ofLimit,
     language,
   });
-  const hasNone = choice.mechanism !== null && choice.mechanism !== QUEUE;
-  const isShown = waiting !== null && !hasNone;
-  const note = hasNone ? "tile.lineNone" : isShown ? "tile.lineNote" : "tile.missing";
+  const noLine = reading.lines === null ? "tile.missing" : "tile.lineNone";
   tile("line", {
-    value: isShown ? language.number(waiting) : null,
-    note: language.say(note),
+    value: waiting === null ? null : language.number(waiting),
+    note: language.say(waiting === null ? noLine : "tile.lineNote"),
     language,
   });
 }

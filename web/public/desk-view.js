@@ -3,11 +3,12 @@
  * not see them. Pure, so that it is tested without a browser.
  */
 
+import { wordsOf } from "./mechanisms.js";
 import { noOutcomes, OUTCOME_GROUPS } from "./rates.js";
 
 /** @typedef {import("./points.js").Point} Point */
 /** @typedef {import("./rates.js").Happened} Happened */
-/** @typedef {import("./wire.js").Mechanism} Mechanism */
+/** @typedef {import("./mechanisms.js").Mechanisms} Mechanisms */
 /** @typedef {import("./desk-language.js").DeskLanguage} DeskLanguage */
 /**
  * `color` names a custom property of the style sheet, `--chart-<color>`. A null is a gap.
@@ -20,11 +21,11 @@ import { noOutcomes, OUTCOME_GROUPS } from "./rates.js";
  * `eventId: null` means all events; `mechanism` is the chosen event's, where that is known.
  *
  * @typedef {{ eventId: string | null, mechanism: string | null, stock: "remaining" | "issued",
- *   names: ReadonlyMap<string, string>, language: DeskLanguage }} Choice
+ *   names: ReadonlyMap<string, string>, mechanisms: Mechanisms, language: DeskLanguage }} Choice
  */
 
-/** @type {readonly Mechanism[]} */
-const MECHANISMS = ["row-lock", "redis-counter", "kafka-queue"];
+/** The style sheet has so many; a mechanism beyond them shares one. */
+const MECHANISM_COLORS = 6;
 /** @type {readonly { of: "p50" | "p95" | "p99", percent: number, stroke: Line["stroke"] }[]} */
 const QUANTILES = [
   { of: "p50", percent: 50, stroke: "fine" },
@@ -35,11 +36,12 @@ const QUANTILES = [
 /** @param {readonly Point[]} points @param {Choice} choice @returns {Picture} */
 export function answersOf(points, choice) {
   const { language } = choice;
-  const lines = mechanismsIn(points, choice).map((mechanism) =>
-    line({ key: mechanism, label: language.say(`mechanism.${mechanism}`), color: mechanism }, () =>
+  const lines = mechanismsIn(points, choice).map((mechanism) => {
+    const { label } = spokenOf(mechanism, choice);
+    return line({ key: mechanism, label, color: colorOf(mechanism, points, choice) }, () =>
       points.map((point) => ratesOf(point, mechanism)),
-    ),
-  );
+    );
+  });
   const { now, peak, total } = totalsOf(points, choice);
   const spoken = { now: language.rate(now), peak: language.rate(peak), total };
   const summary =
@@ -85,15 +87,16 @@ export function latencyOf(points, choice) {
   const measured = mechanismsIn(points, choice).filter((mechanism) =>
     points.some((point) => happenedIn(point, mechanism)?.latency != null),
   );
-  const lines = measured.flatMap((mechanism) =>
-    QUANTILES.map(({ of, percent, stroke }) => {
-      const spoken = { mechanism: language.say(`short.${mechanism}`), percent };
+  const lines = measured.flatMap((mechanism) => {
+    const color = colorOf(mechanism, points, choice);
+    return QUANTILES.map(({ of, percent, stroke }) => {
+      const spoken = { mechanism: spokenOf(mechanism, choice).short, percent };
       const key = `${mechanism} ${of}`;
-      return line({ key, label: language.say("quantile", spoken), color: mechanism, stroke }, () =>
+      return line({ key, label: language.say("quantile", spoken), color, stroke }, () =>
         points.map((point) => happenedIn(point, mechanism)?.latency?.[of] ?? null),
       );
-    }),
-  );
+    });
+  });
   const sentences = measured.map((mechanism) => {
     const latest = points.findLast((point) => happenedIn(point, mechanism)?.latency != null);
     const at = latest === undefined ? null : happenedIn(latest, mechanism)?.latency;
@@ -101,7 +104,7 @@ export function latencyOf(points, choice) {
       language.duration(value ?? 0),
     );
     const spoken = { p50: p50 ?? "", p95: p95 ?? "", p99: p99 ?? "" };
-    const name = language.say(`short.${mechanism}`);
+    const name = spokenOf(mechanism, choice).short;
     return language.say("summary.latency", { mechanism: name, ...spoken });
   });
   const reading = lastReading(points);
@@ -134,17 +137,40 @@ export function totalsOf(points, choice) {
 }
 
 /** The mechanisms that have events or answers; all of them while there are neither. */
-/** @param {readonly Point[]} points @param {Choice} choice @returns {readonly Mechanism[]} */
-export function mechanismsIn(points, { eventId, mechanism }) {
-  if (eventId !== null) return MECHANISMS.filter((name) => name === mechanism);
+/** @param {readonly Point[]} points @param {Choice} choice @returns {readonly string[]} */
+export function mechanismsIn(points, choice) {
+  const { eventId, mechanism } = choice;
+  if (eventId !== null) return mechanism === null ? [] : [mechanism];
   const inUse = new Set(
     [...(lastReading(points)?.stocks?.values() ?? [])].map((stock) => stock.mechanism),
   );
   for (const { change } of points) {
     for (const [name, { answers }] of change?.byMechanism ?? []) if (answers > 0) inUse.add(name);
   }
-  const found = MECHANISMS.filter((name) => inUse.has(name));
-  return found.length === 0 ? MECHANISMS : found;
+  const all = everyMechanism(points, choice);
+  const found = all.filter((name) => inUse.has(name));
+  return found.length === 0 ? all : found;
+}
+
+/** In the server's order; what has figures and is not in its list comes last, by name. */
+/** @param {readonly Point[]} points @param {Choice} choice @returns {readonly string[]} */
+function everyMechanism(points, { mechanisms }) {
+  const reading = lastReading(points);
+  const inUse = [...(reading?.stocks?.values() ?? [])].map((stock) => stock.mechanism);
+  const named = new Set([...(reading?.claims?.keys() ?? []), ...inUse]);
+  return [...new Set([...mechanisms.keys(), ...[...named].toSorted()])];
+}
+
+/** A mechanism has one colour in all charts, by its place among all. */
+/** @param {string} mechanism @param {readonly Point[]} points @param {Choice} choice @returns {string} */
+function colorOf(mechanism, points, choice) {
+  const place = Math.max(0, everyMechanism(points, choice).indexOf(mechanism));
+  return `mechanism-${(place % MECHANISM_COLORS) + 1}`;
+}
+
+/** @param {string} mechanism @param {Choice} choice */
+function spokenOf(mechanism, { mechanisms, language }) {
+  return wordsOf(mechanism, { known: mechanisms, code: language.code });
 }
 
 /** @param {readonly Point[]} points @returns {import("./reading.js").Reading | null} */
@@ -190,10 +216,11 @@ function ratesOf({ change }, mechanism) {
 }
 
 /** @param {Choice} choice @returns {string} */
-function mechanismNote({ eventId, mechanism, language }) {
-  const known = MECHANISMS.find((name) => name === mechanism);
-  if (eventId === null || known === undefined) return "";
-  return language.say("note.allOfMechanism", { mechanism: language.say(`mechanism.${known}`) });
+function mechanismNote(choice) {
+  const { eventId, mechanism, language } = choice;
+  if (eventId === null || mechanism === null) return "";
+  const { short } = spokenOf(mechanism, choice);
+  return language.say("note.allOfMechanism", { mechanism: short });
 }
 
 /** @param {readonly number[]} values @returns {number} */

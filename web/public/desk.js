@@ -4,12 +4,13 @@ import { monotonicMs } from "./api.js";
 import { openChart } from "./chart.js";
 import { speakDesk } from "./desk-language.js";
 import { isDeskKey } from "./desk-messages.js";
-import { askEvents, askMetrics } from "./desk-source.js";
+import { askEvents, askMechanisms, askMetrics } from "./desk-source.js";
 import { deskState } from "./desk-state.js";
 import { lineOf, stockOf } from "./desk-stock.js";
 import { showEngines, showTiles } from "./desk-tiles.js";
 import { answersOf, lastReading, latencyOf, outcomesOf } from "./desk-view.js";
 import { chooseLanguage } from "./language.js";
+import { openMechanisms } from "./mechanisms.js";
 import { byId, element, setText } from "./page.js";
 import { openRing } from "./points.js";
 import { openStore, storageOrNull } from "./store.js";
@@ -33,6 +34,7 @@ const EVENTS_EVERY_MS = 10_000;
 const store = openStore(storageOrNull());
 const ring = openRing({ spanMs: SPAN_MS, pointsMax: POINTS_MAX });
 const state = deskState();
+const mechanisms = openMechanisms(askMechanisms);
 const charts = [
   { id: "answers", chart: openChart(byId("answers", HTMLElement), "rate"), pictureOf: answersOf },
   {
@@ -61,7 +63,7 @@ let language = speakDesk(chooseLanguage(store.language(), navigator.languages));
 /** @type {ReadonlyMap<string, string>} */
 let names = new Map();
 /** @type {ReadonlyMap<string, string>} */
-let mechanisms = new Map();
+let mechanismByEvent = new Map();
 let eventsAskedMs = -Infinity;
 /** @type {readonly Point[] | null} what stands still while the operator looks */
 let frozen = null;
@@ -96,11 +98,20 @@ async function read() {
 async function freshenEvents(nowMs) {
   if (nowMs - eventsAskedMs < EVENTS_EVERY_MS) return;
   eventsAskedMs = nowMs;
+  void learnMechanisms();
   const events = await askEvents();
   if (events === null) return;
   names = new Map(events.map(({ id, name }) => [id, name]));
-  mechanisms = new Map(events.map(({ id, mechanism }) => [id, mechanism]));
+  mechanismByEvent = new Map(events.map(({ id, mechanism }) => [id, mechanism]));
   show();
+  void learnMechanisms();
+}
+
+/** Also of mechanisms that have figures and no event any more. */
+/** @returns {Promise<void>} */
+async function learnMechanisms() {
+  const counted = lastReading(ring.points())?.claims?.keys() ?? [];
+  if (await mechanisms.learn([...mechanismByEvent.values(), ...counted])) show();
 }
 
 function tick() {
@@ -147,9 +158,11 @@ function choiceIn(points) {
   const eventId = eventSelect.value === "" ? null : eventSelect.value;
   const stocks = lastReading(points)?.stocks;
   const mechanism =
-    eventId === null ? null : (stocks?.get(eventId)?.mechanism ?? mechanisms.get(eventId) ?? null);
+    eventId === null
+      ? null
+      : (stocks?.get(eventId)?.mechanism ?? mechanismByEvent.get(eventId) ?? null);
   const stock = stockSelect.value === "issued" ? "issued" : "remaining";
-  return { eventId, mechanism, stock, names, language };
+  return { eventId, mechanism, stock, names, mechanisms: mechanisms.known(), language };
 }
 
 /** Options are replaced only where they differ: an open list must not close every second. */

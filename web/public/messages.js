@@ -31,13 +31,6 @@ export const ENGLISH = {
   contract: "The HTTP contract",
   desk: "Live desk",
 
-  "mechanism.row-lock": "v1 · Row lock",
-  "mechanism.redis-counter": "v2 · Counter",
-  "mechanism.kafka-queue": "v3 · Queue",
-  "explain.row-lock": "Decided one claim at a time, under a row lock in PostgreSQL.",
-  "explain.redis-counter": "Counted in Redis, written to PostgreSQL.",
-  "explain.kafka-queue": "Lined up in Kafka, decided in that order.",
-
   "state.scheduled": "Scheduled",
   "state.open": "Open",
   "state.sold-out": "Sold out",
@@ -76,6 +69,7 @@ export const ENGLISH = {
 
   "place.issued": "Coupon {seq} of {limit} is yours.",
   "place.soldOut": "Sold out. Every coupon went to somebody else.",
+  "place.voided": "The shop ended this sale. Your place was not decided, and you have no coupon.",
   "place.claiming": "Asking for your coupon …",
   "place.finding": "Finding your place in the line …",
   "place.waiting": "Your place is kept, also if you close this page.",
@@ -88,11 +82,14 @@ export const ENGLISH = {
   "event.open": "Open now.",
   "event.sold-out": "All coupons are gone.",
   "event.closed": "This event is over.",
+  "event.voided": "The shop ended this sale. No more coupons are given out.",
   "event.paused": "Paused by the operator. Who is in line keeps their place.",
   "event.unavailable": "It takes no claims at the moment: a part of the service is down.",
 
   "unknown.outcome-unknown":
     "The server could not tell whether your claim went through. Asking again …",
+  "unknown.pending": "A coupon is reserved for you and is being written. Asking again …",
+  "unknown.stalled": "The line has stopped until the shop acts. Your place in it is kept.",
   "unknown.network": "No answer yet. Your claim may have gone through. Asking the server …",
   "unknown.server-error": "The server failed. Your claim may have gone through. Asking again …",
   "unknown.none":
@@ -150,13 +147,6 @@ export const KOREAN = {
   contract: "HTTP 규약",
   desk: "실시간 현황",
 
-  "mechanism.row-lock": "v1 · 행 잠금",
-  "mechanism.redis-counter": "v2 · 카운터",
-  "mechanism.kafka-queue": "v3 · 대기열",
-  "explain.row-lock": "PostgreSQL의 행을 잠그고 한 번에 한 요청씩 결정합니다.",
-  "explain.redis-counter": "Redis에서 세고 PostgreSQL에 기록합니다.",
-  "explain.kafka-queue": "Kafka에 줄을 세우고 그 순서대로 결정합니다.",
-
   "state.scheduled": "예정",
   "state.open": "진행 중",
   "state.sold-out": "매진",
@@ -195,6 +185,7 @@ export const KOREAN = {
 
   "place.issued": "{limit}장 중 {seq}번째 쿠폰을 받았습니다.",
   "place.soldOut": "매진되었습니다. 쿠폰이 모두 다른 분들께 돌아갔습니다.",
+  "place.voided": "판매자가 이 이벤트를 종료했습니다. 순번이 처리되지 않아 쿠폰을 받지 못했습니다.",
   "place.claiming": "쿠폰을 신청하는 중입니다 …",
   "place.finding": "내 순번을 찾는 중입니다 …",
   "place.waiting": "이 페이지를 닫아도 순번은 유지됩니다.",
@@ -207,11 +198,14 @@ export const KOREAN = {
   "event.open": "지금 받을 수 있습니다.",
   "event.sold-out": "쿠폰이 모두 소진되었습니다.",
   "event.closed": "종료된 이벤트입니다.",
+  "event.voided": "판매자가 이 이벤트를 종료했습니다. 쿠폰은 더 이상 발급되지 않습니다.",
   "event.paused": "운영자가 일시 중지했습니다. 줄을 선 분의 순번은 그대로입니다.",
   "event.unavailable": "서비스 일부가 멈춰 지금은 신청을 받을 수 없습니다.",
 
   "unknown.outcome-unknown":
     "신청이 처리되었는지 서버가 확인하지 못했습니다. 다시 확인하고 있습니다 …",
+  "unknown.pending": "쿠폰이 예약되어 기록되고 있습니다. 다시 확인하고 있습니다 …",
+  "unknown.stalled": "대기열이 멈췄습니다. 판매자가 조치할 때까지 순번은 그대로 유지됩니다.",
   "unknown.network": "아직 응답이 없습니다. 신청이 처리되었을 수 있어 서버에 확인하고 있습니다 …",
   "unknown.server-error":
     "서버에 오류가 났습니다. 신청이 처리되었을 수 있어 다시 확인하고 있습니다 …",

@@ -3,7 +3,7 @@
  * network, no storage.
  *
  * Invariants:
- * - `issue` and `soldOut` are final. An issued coupon is never taken back by a later answer.
+ * - `issue`, `soldOut` and `voided` are final. An issued coupon is never taken back by a later answer.
  * - `ticket` is the lowest one ever given: the earliest record in the log is the one that counts.
  * - "Sold out" is concluded from a frame only where no attempt of this person stayed unanswered.
  *   Such an attempt may have left an earlier record that won; then the server must be asked.
@@ -19,7 +19,7 @@ import { record } from "./wire.js";
  * What is kept over a reload. `aheadAtFirst` is what the progress bar starts from.
  *
  * @typedef {{ ticket: number | null, aheadAtFirst: number, guaranteed: boolean,
- *   issue: import("./wire.js").Issue | null, soldOut: boolean }} Place
+ *   issue: import("./wire.js").Issue | null, soldOut: boolean, voided: boolean }} Place
  */
 
 /** @type {Readonly<Place>} */
@@ -29,24 +29,33 @@ export const NO_PLACE = Object.freeze({
   guaranteed: false,
   issue: null,
   soldOut: false,
+  voided: false,
 });
+
+/** A place that was kept by a page from before it could be voided. */
+/** @param {unknown} value @returns {unknown} */
+export function upgradedPlace(value) {
+  const kept = record(value);
+  return "ticket" in kept ? { voided: false, ...kept } : value;
+}
 
 /** Whether something read from a storage that anybody may edit is a place. */
 /** @param {unknown} value @returns {value is Place} */
 export function isPlace(value) {
-  const { ticket, aheadAtFirst, guaranteed, issue, soldOut } = record(value);
+  const { ticket, aheadAtFirst, guaranteed, issue, soldOut, voided } = record(value);
   return (
     (ticket === null || Number.isSafeInteger(ticket)) &&
     Number.isSafeInteger(aheadAtFirst) &&
     typeof guaranteed === "boolean" &&
     typeof soldOut === "boolean" &&
+    typeof voided === "boolean" &&
     (issue === null || typeof record(issue)["code"] === "string")
   );
 }
 
 /** @param {Place} place @returns {boolean} */
 export function isFinal(place) {
-  return place.issue !== null || place.soldOut;
+  return place.issue !== null || place.soldOut || place.voided;
 }
 
 /**
@@ -62,6 +71,8 @@ export function afterAnswer(place, answer) {
       return { ...NO_PLACE, issue: answer.issue };
     case "sold-out":
       return place.issue === null ? { ...NO_PLACE, soldOut: true } : place;
+    case "voided":
+      return place.issue === null ? { ...NO_PLACE, voided: true } : place;
     case "queued":
       return isFinal(place) ? place : queuedAt(place, answer);
     case "none":
@@ -102,13 +113,18 @@ function queuedAt(place, { ticket, ahead, guaranteed }) {
  */
 export function afterFrame(place, frame, { unanswered }) {
   if (isFinal(place)) return { place, ask: false };
-  const lost = unanswered && frame.state === "sold-out";
+  const voided = frame.voided === true;
+  const lost = unanswered && (frame.state === "sold-out" || voided);
   if (place.ticket === null) return { place, ask: lost };
   if (frame.lastWinningTicket !== null && place.ticket > frame.lastWinningTicket) {
     if (unanswered) return { place, ask: true };
     return { place: { ...NO_PLACE, soldOut: true }, ask: false };
   }
   const decided = frame.decided !== null && place.ticket < frame.decided;
+  // The mark of this frame is the last one: what it has not passed is never decided.
+  if (voided && !decided && !unanswered) {
+    return { place: { ...NO_PLACE, voided: true }, ask: false };
+  }
   return { place, ask: lost || decided };
 }
 
@@ -142,6 +158,8 @@ export function newerEvent(known, incoming) {
  * @param {Frame} frame
  * @returns {CouponEvent}
  */
-export function withFrame(event, { issued, remaining, state }) {
-  return newerEvent(event, { ...event, issued, remaining, state, limit: issued + remaining });
+export function withFrame(event, { issued, remaining, state, voided }) {
+  const limit = issued + remaining;
+  const ended = voided === true ? { voided } : {};
+  return newerEvent(event, { ...event, issued, remaining, state, limit, ...ended });
 }

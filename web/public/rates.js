@@ -64,7 +64,7 @@ export function noOutcomes() {
 
 /** Whether the two readings are of different processes, or of one that lost its counters. */
 /** @param {Reading} before @param {Reading} after @returns {boolean} */
-export function isAnotherProcess(before, after) {
+function isAnotherProcess(before, after) {
   if (before.startedAt !== after.startedAt) return true;
   for (const [mechanism, counts] of before.claims ?? []) {
     for (const [outcome, count] of counts) {

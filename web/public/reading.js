@@ -4,7 +4,6 @@ import { boundOf } from "./metrics-text.js";
 
 /** @typedef {import("./metrics-text.js").Metrics} Metrics */
 /** @typedef {import("./metrics-text.js").Sample} Sample */
-/** @typedef {import("./wire.js").Mechanism} Mechanism */
 /** @typedef {ReadonlyMap<string, ReadonlyMap<string, number>>} CountsByMechanism */
 /** @typedef {{ bound: number, count: number }} Bucket holding `count` values of at most `bound` */
 /** @typedef {{ mechanism: string, issued: number | null, remaining: number | null }} Stock */

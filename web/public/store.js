@@ -8,7 +8,7 @@
  */
 
 import { USER_ID_PATTERN } from "./wire.js";
-import { isPlace, NO_PLACE } from "./place.js";
+import { isPlace, NO_PLACE, upgradedPlace } from "./place.js";
 
 const PREFIX = "stampede:";
 // No 0/o, 1/l/i: a person may have to read their id out.
@@ -19,7 +19,7 @@ const GUEST_LENGTH = 6;
 /** @typedef {{ userId: string, eventId: string }} Owner */
 
 /** @returns {string} a readable id that nobody else is likely to have */
-export function guestId() {
+function guestId() {
   const bytes = crypto.getRandomValues(new Uint8Array(GUEST_LENGTH));
   const letters = Array.from(bytes, (byte) => GUEST_ALPHABET[byte % GUEST_ALPHABET.length]);
   return `guest-${letters.join("")}`;
@@ -118,7 +118,8 @@ function parsePlace(text) {
   try {
     /** @type {unknown} */
     const kept = JSON.parse(text);
-    return isPlace(kept) ? kept : NO_PLACE;
+    const place = upgradedPlace(kept);
+    return isPlace(place) ? place : NO_PLACE;
   } catch {
     // Somebody edited the storage by hand. The server still knows; claiming again is safe.
     return NO_PLACE;

@@ -7,11 +7,11 @@
 /** @typedef {import("./language.js").Values} Values */
 /** @typedef {{ key: MessageKey, values: Values }} Sentence */
 /**
- * @typedef {"issued" | "sold-out" | "claiming" | "waiting" | "unknown" | "idle"} Phase
+ * @typedef {"issued" | "sold-out" | "voided" | "claiming" | "waiting" | "unknown" | "idle"} Phase
  */
 /**
  * @typedef {Pick<import("./visit.js").Visit, "event" | "place" | "unanswered" | "claiming"
- *   | "looking" | "disconnected" | "signedOut" | "ahead" | "estimateSeconds" | "said" | "notBeforeMs">} VisitFacts
+ *   | "looking" | "disconnected" | "stalled" | "signedOut" | "ahead" | "estimateSeconds" | "said" | "notBeforeMs">} VisitFacts
  */
 /**
  * @typedef {{ ahead: number | null, aheadAtFirst: number, placeNumber: number,
@@ -54,6 +54,7 @@ export function viewOf(visit, now) {
 function phaseOf({ place, claiming, unanswered }) {
   if (place.issue !== null) return "issued";
   if (place.soldOut) return "sold-out";
+  if (place.voided) return "voided";
   if (place.ticket !== null) return "waiting";
   if (claiming) return "claiming";
   return unanswered ? "unknown" : "idle";
@@ -68,6 +69,8 @@ function sentenceOf(visit, phase) {
       return plain("place.issued", { seq: place.issue?.seq ?? 0, limit });
     case "sold-out":
       return plain("place.soldOut");
+    case "voided":
+      return plain("place.voided");
     case "claiming":
       return plain("place.claiming");
     case "waiting":
@@ -85,7 +88,8 @@ function sentenceOf(visit, phase) {
 }
 
 /** @param {VisitFacts} visit @returns {MessageKey} */
-function waitingKey({ disconnected, signedOut, ahead, looking }) {
+function waitingKey({ disconnected, stalled, signedOut, ahead, looking }) {
+  if (stalled) return "unknown.stalled";
   if (signedOut && !looking) return "place.signedOut";
   if (disconnected && !looking) return "place.connectionLost";
   if (ahead === null) return "place.finding";
@@ -93,7 +97,8 @@ function waitingKey({ disconnected, signedOut, ahead, looking }) {
 }
 
 /** @param {import("./wire.js").CouponEvent} event @returns {MessageKey} */
-function eventKey({ state, paused, available }) {
+function eventKey({ state, paused, voided, available }) {
+  if (voided === true && state !== "sold-out") return "event.voided";
   if (state === "sold-out" || state === "closed") return `event.${state}`;
   if (paused) return "event.paused";
   if (!available) return "event.unavailable";
@@ -125,9 +130,10 @@ function refusal({ reason, opensAt: told }, opensAt) {
  */
 function buttonOf(visit, phase, { isEarly, waitMs }) {
   const { event, looking } = visit;
-  if (phase === "issued" || phase === "sold-out" || phase === "waiting") return null;
+  if (["issued", "sold-out", "voided", "waiting"].includes(phase)) return null;
   const over = event.state === "sold-out" || event.state === "closed";
-  const action = over || event.paused ? "look" : "claim";
+  // An event of a mechanism that this server lacks has no address for claims.
+  const action = over || event.paused || event.claim === "" ? "look" : "claim";
   if (phase === "claiming" || looking) {
     return { label: plain("button.busy"), action, enabled: false };
   }

@@ -25,7 +25,7 @@ const ASK_GAP_MS_MAX = 15_000;
 const ASK_SPREAD_MS = 400;
 /** After so many `none` the claim is taken as not arrived, until a frame says "sold out". */
 const ASKS_WITHOUT_TICKET_MAX = 6;
-const CLAIM_PATH = /^\/v[123]\/events\/[a-z0-9-]+\/issues$/;
+const CLAIM_PATH = /^\/v\d+\/events\/[a-z0-9-]+\/issues$/;
 
 /** @typedef {import("./wire.js").Answer} Answer */
 /** @typedef {import("./wire.js").CouponEvent} CouponEvent */
@@ -49,6 +49,8 @@ export class Visit {
   looking = false;
   /** The last question about the place was not answered. */
   disconnected = false;
+  /** The line stands still until the shop acts. */
+  stalled = false;
   /** The server does not know, or no longer knows, who asks. */
   signedOut = false;
   /** @type {number | null} */ ahead = null;
@@ -128,7 +130,8 @@ export class Visit {
     const before = this.event;
     this.event = newerEvent(before, incoming);
     if (doorOf(before) !== doorOf(this.event)) this.#doorChanged();
-    if (this.event.state === "sold-out" && this.isPending) this.#askSoon();
+    const isOver = this.event.state === "sold-out" || this.event.voided === true;
+    if (isOver && this.isPending) this.#askSoon();
     this.#changed();
   }
 
@@ -137,6 +140,7 @@ export class Visit {
     const before = this.event;
     this.event = withFrame(before, frame);
     if (doorOf(before) !== doorOf(this.event)) this.#doorChanged();
+    this.stalled = frame.stalled === true;
     const { ticket } = this.place;
     if (ticket !== null && frame.decided !== null) {
       this.ahead = aheadNow({ ticket, decided: frame.decided, shown: this.ahead });
@@ -193,7 +197,8 @@ export class Visit {
     this.#asks += 1;
     const answer = await api.status({ ...this.#owner, ticket: asked.ticket });
     this.#asking = false;
-    this.disconnected = answer.kind === "unknown" || answer.kind === "refused";
+    this.stalled = answer.kind === "unknown" && answer.reason === "stalled";
+    this.disconnected = !this.stalled && (answer.kind === "unknown" || answer.kind === "refused");
     this.signedOut = isUnauthenticated(answer);
     // Where the place changed meanwhile, "none" answers a question that nobody asks any more.
     if (answer.kind !== "none" || this.place === asked) this.#conclude(answer);

@@ -6,17 +6,17 @@
 
 export const USER_ID_PATTERN = /^[A-Za-z0-9._~@-]{1,64}$/;
 
-/** @typedef {"row-lock" | "redis-counter" | "kafka-queue"} Mechanism */
 /** @typedef {"scheduled" | "open" | "sold-out" | "closed"} EventState */
 /**
- * @typedef {{ id: string, name: string, mechanism: Mechanism, limit: number, issued: number,
+ * @typedef {{ id: string, name: string, mechanism: string, limit: number, issued: number,
  *   remaining: number, state: EventState, paused: boolean, opensAt: string,
- *   closesAt: string | null, pace: number | null, version: number, claim: string,
+ *   closesAt: string | null, pace: number | null, voided?: true, version: number, claim: string,
  *   available: boolean }} CouponEvent
  */
 /**
  * @typedef {{ issued: number, remaining: number, state: EventState, decided: number | null,
- *   perSecond: number | null, lastWinningTicket: number | null }} Frame
+ *   perSecond: number | null, lastWinningTicket: number | null, stalled?: true,
+ *   voided?: true }} Frame
  */
 /** @typedef {{ seq: number, code: string, issuedAt: string }} Issue */
 /** @typedef {{ seconds: number, low: number, high: number }} Estimate */
@@ -34,10 +34,11 @@ export const USER_ID_PATTERN = /^[A-Za-z0-9._~@-]{1,64}$/;
  *   opensAt: string | null, claim: string | null }} Refused
  */
 /**
- * @typedef {{ kind: "unknown", reason: "outcome-unknown" | "network" | "server-error",
+ * @typedef {{ kind: "unknown",
+ *   reason: "outcome-unknown" | "network" | "server-error" | "pending" | "stalled",
  *   retryAfterMs: number | null }} Unknown
  */
-/** @typedef {{ kind: "sold-out" } | { kind: "none" }} Bare */
+/** @typedef {{ kind: "sold-out" } | { kind: "voided" } | { kind: "none" }} Bare */
 /** @typedef {Issued | Queued | Bare | Refused | Unknown} Answer */
 /** @typedef {{ status: number, retryAfterMs: number | null, body: unknown }} Reply */
 
@@ -110,7 +111,8 @@ function success(body, retryAfterMs) {
     const estimate = estimateOf(body["estimate"]);
     return { kind: "queued", ticket, ahead, guaranteed, estimate, retryAfterMs };
   }
-  if (status === "sold-out" || status === "none") return { kind: status };
+  if (status === "pending" || status === "stalled") return unknown(status, retryAfterMs);
+  if (status === "sold-out" || status === "voided" || status === "none") return { kind: status };
   return unknown("server-error", retryAfterMs);
 }
 
@@ -145,12 +147,11 @@ function isRecord(value) {
 /** Whether it has all that the page needs of an event. */
 /** @param {unknown} value @returns {value is CouponEvent} */
 export function isEvent(value) {
-  const { id, name, claim, state, mechanism } = record(value);
-  const texts = [id, name, claim, record(value)["opensAt"]];
+  const { id, name, claim, state, mechanism, opensAt } = record(value);
+  const texts = [id, name, claim, mechanism, opensAt];
   return (
     texts.every((text) => typeof text === "string") &&
     areCounts(record(value), ["limit", "issued", "remaining", "version"]) &&
-    ["row-lock", "redis-counter", "kafka-queue"].includes(String(mechanism)) &&
     ["scheduled", "open", "sold-out", "closed"].includes(String(state))
   );
 }

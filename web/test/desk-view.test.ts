@@ -11,6 +11,7 @@ import { openRing } from "../public/points.js";
 import type { Point } from "../public/points.js";
 import type { Reading } from "../public/reading.js";
 import { aReading } from "./desk-examples.ts";
+import { myIdea, ROW_LOCK } from "./examples.ts";
 
 const V1 = "row-lock";
 const V3 = "kafka-queue";
@@ -19,7 +20,16 @@ const PICTURES = [answersOf, outcomesOf, latencyOf, stockOf, lineOf];
 function aChoice(changes: Partial<Choice> = {}): Choice {
   const names = new Map([["spring", "Spring coupon"]]);
   const language = speakDesk("en");
-  return { eventId: null, mechanism: null, stock: "remaining", names, language, ...changes };
+  const mechanisms = new Map([[V1, ROW_LOCK]]);
+  return {
+    eventId: null,
+    mechanism: null,
+    stock: "remaining",
+    names,
+    mechanisms,
+    language,
+    ...changes,
+  };
 }
 
 /** One point a second; a null is a second in which the server did not answer. */
@@ -89,7 +99,40 @@ describe("the charts", () => {
       lines.map(({ key }) => key),
       [V3],
     );
-    assert.match(note, /all claims of v3 queue/);
+    assert.match(note, /all claims of kafka-queue,/);
+  });
+
+  const novel = pointsOf(
+    (atMs) => aReading(atMs, { "my-idea": { outcomes: { issued: 0 } } }),
+    (atMs) => aReading(atMs, { "my-idea": { outcomes: { issued: 5 }, took: [5] } }),
+  );
+
+  test("draw a mechanism that only the server has words for", () => {
+    const mechanisms = new Map([ROW_LOCK, myIdea()].map((one) => [one.name, one]));
+    const { lines } = answersOf(novel, aChoice({ mechanisms }));
+    assert.deepEqual(
+      lines.map(({ label, color, values }) => [label, color, values]),
+      [["v9 · My idea", "mechanism-2", [null, 5]]],
+    );
+    assert.match(latencyOf(novel, aChoice({ mechanisms })).summary, /^v9: half within/);
+  });
+
+  test("draw a mechanism that nobody has words for by its name, after those with words", () => {
+    const { lines } = answersOf(novel, aChoice());
+    assert.deepEqual(
+      lines.map(({ label, color }) => [label, color]),
+      [["my-idea", "mechanism-2"]],
+    );
+  });
+
+  test("draw every mechanism that the server tells while none is in use", () => {
+    const mechanisms = new Map([ROW_LOCK, myIdea()].map((one) => [one.name, one]));
+    const quiet = pointsOf((atMs) => aReading(atMs));
+    const { lines } = answersOf(quiet, aChoice({ mechanisms }));
+    assert.deepEqual(
+      lines.map(({ key }) => key),
+      [V1, "my-idea"],
+    );
   });
 
   test("say what is missing instead of drawing it, and never a NaN", () => {
@@ -174,10 +217,26 @@ describe("coupons and lines", () => {
     assert.equal(stateOf(points, aChoice()).waiting, 3);
   });
 
-  test("an event without a line says so", () => {
-    const points = pointsOf((atMs) => aReading(atMs));
-    const { lines, summary } = lineOf(points, aChoice({ eventId: "spring", mechanism: V1 }));
-    assert.deepEqual([lines.length, summary], [0, "Only events of v3 have a line."]);
+  test("of an event that no line is told of, nothing is drawn, whatever its mechanism", () => {
+    for (const mechanism of [V1, V3, "my-idea", null]) {
+      const points = pointsOf((atMs) => aReading(atMs, {}, { lines: new Map([["other", 3]]) }));
+      const chosen = aChoice({ eventId: "spring", mechanism });
+      const { lines, summary } = lineOf(points, chosen);
+      assert.deepEqual(
+        [lines.length, summary],
+        [0, "This process knows of no line of this event."],
+      );
+      assert.equal(stateOf(points, chosen).waiting, null);
+    }
+  });
+
+  test("of an event whose line was told in view, the line is drawn, whatever its mechanism", () => {
+    const at = (lines: [string, number][]) => (atMs: number) =>
+      aReading(atMs, {}, { lines: new Map(lines) });
+    const points = pointsOf(at([["spring", 3]]), at([]));
+    const chosen = aChoice({ eventId: "spring", mechanism: "my-idea" });
+    assert.deepEqual(lineOf(points, chosen).lines[0]?.values, [3, 0]);
+    assert.equal(stateOf(points, chosen).waiting, 0);
   });
 });
 

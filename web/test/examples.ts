@@ -1,4 +1,23 @@
+import type { Mechanism } from "../public/mechanisms.js";
 import type { CouponEvent, Frame } from "../public/wire.js";
+
+export const ROW_LOCK: Mechanism = {
+  name: "row-lock",
+  version: "v1",
+  title: "Row lock",
+  summary: "Each claim locks the event's row in PostgreSQL, decides, and commits before the next.",
+};
+
+/** A mechanism that the pages have no words of their own for. */
+export function myIdea(changes: Partial<Mechanism> = {}): Mechanism {
+  return {
+    name: "my-idea",
+    version: "v9",
+    title: "My idea",
+    summary: "It thinks, then it decides.",
+    ...changes,
+  };
+}
 
 /** An open queue of a hundred coupons; `changes` says what a test is about. */
 export function anEvent(changes: Partial<CouponEvent> = {}): CouponEvent {

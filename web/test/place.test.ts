@@ -8,6 +8,7 @@ import {
   isPlace,
   newerEvent,
   NO_PLACE,
+  upgradedPlace,
   withFrame,
 } from "../public/place.js";
 import type { Place } from "../public/place.js";
@@ -47,6 +48,8 @@ describe("a place after an answer", () => {
     const issued = afterAnswer(at(3), { kind: "issued", issue: COUPON });
     assert.deepEqual(afterAnswer(issued, { kind: "sold-out" }).issue, COUPON);
     assert.deepEqual(afterAnswer(issued, queued(9)).issue, COUPON);
+    assert.deepEqual(afterAnswer(issued, { kind: "voided" }).issue, COUPON);
+    assert.equal(afterAnswer(at(3), { kind: "voided" }).voided, true);
   });
 
   test("is not changed by a refusal or by an unknown outcome", () => {
@@ -101,6 +104,17 @@ describe("a place after a frame", () => {
     assert.equal(afterFrame(NO_PLACE, frame, ANSWERED).ask, false);
   });
 
+  test("is over without asking where the shop ended the sale before its turn", () => {
+    const frame = aFrame({ state: "closed", decided: 40, voided: true });
+    assert.deepEqual(afterFrame(at(40), frame, ANSWERED), {
+      place: { ...NO_PLACE, voided: true },
+      ask: false,
+    });
+    assert.equal(afterFrame(at(39), frame, ANSWERED).ask, true, "it was decided: it may have won");
+    assert.equal(afterFrame(at(40), frame, UNANSWERED).ask, true);
+    assert.equal(afterFrame(NO_PLACE, frame, UNANSWERED).ask, true);
+  });
+
   test("asks nothing once it is final", () => {
     const issued = afterAnswer(NO_PLACE, { kind: "issued", issue: COUPON });
     assert.equal(afterFrame(issued, aFrame(SOLD_OUT_AT_103), UNANSWERED).ask, false);
@@ -130,6 +144,8 @@ test("a frame brings the counts and a raised limit, and sold out stays sold out"
 
 test("only a whole place is read back from the browser's storage", () => {
   assert.ok(isPlace(at(4)));
+  const { voided: _, ...older } = at(4);
+  assert.deepEqual(upgradedPlace(older), at(4), "one that an older page has kept");
   assert.ok(isPlace(afterAnswer(NO_PLACE, { kind: "issued", issue: COUPON })));
   for (const bad of [null, 1, "x", [], {}, { ...at(4), ticket: "4" }, { ...at(4), issue: {} }]) {
     assert.equal(isPlace(bad), false, JSON.stringify(bad));

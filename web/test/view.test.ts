@@ -20,6 +20,7 @@ function aVisit(changes: Partial<VisitFacts> = {}): VisitFacts {
     claiming: false,
     looking: false,
     disconnected: false,
+    stalled: false,
     signedOut: false,
     ahead: null,
     estimateSeconds: null,
@@ -59,6 +60,12 @@ describe("what a card shows", () => {
     }
   });
 
+  test("an event of a mechanism that this server lacks offers to look for the coupon", () => {
+    const event = anEvent({ mechanism: "my-idea", claim: "", available: false });
+    const { button, sentence } = viewOf(aVisit({ event }), NOW);
+    assert.deepEqual([button?.action, sentence.key], ["look", "event.unavailable"]);
+  });
+
   test("every refusal and every doubt has its sentence, and the button stays", () => {
     for (const reason of [...REASONS, "refused"] as const) {
       const view = viewOf(aVisit({ said: refused(reason) }), NOW);
@@ -88,6 +95,17 @@ describe("what a card shows", () => {
       views.map(({ waiting }) => waiting?.guaranteed),
       [true, false],
     );
+  });
+
+  test("a line that stands still is told as such, and how it ended", () => {
+    const place = { ...NO_PLACE, ticket: 40 };
+    const still = viewOf(aVisit({ place, ahead: 3, stalled: true }), NOW);
+    assert.deepEqual([still.phase, still.sentence.key], ["waiting", "unknown.stalled"]);
+    const event = anEvent({ state: "closed", voided: true, available: false });
+    const over = viewOf(aVisit({ event, place: { ...NO_PLACE, voided: true } }), NOW);
+    assert.deepEqual([over.phase, over.sentence.key], ["voided", "place.voided"]);
+    assert.deepEqual([over.button, over.waiting], [null, null]);
+    assert.equal(viewOf(aVisit({ event }), NOW).sentence.key, "event.voided");
   });
 
   test("a coupon outlives everything that is said about the event", () => {

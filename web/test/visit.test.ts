@@ -41,6 +41,7 @@ function aVisit(t: TestContext, { claims = [], statuses = [] }: Script = {}) {
       return statuses.shift() ?? LOST;
     },
     events: async () => ({ events: [], next: null }),
+    mechanisms: async () => [],
     event: async () => null,
   };
   const store = openStore(null);
@@ -110,6 +111,31 @@ test("a decided ticket is asked about with the ticket", async (t) => {
   assert.deepEqual([asked, visit.place.issue], [[5], COUPON]);
 });
 
+test("a line that stands still is told by a frame and by an answer, until it goes on", async (t) => {
+  const still: Answer = { kind: "unknown", reason: "stalled", retryAfterMs: null };
+  const { visit } = aVisit(t, { claims: [queued(5)], statuses: [still, queued(5)] });
+  await visit.claim();
+  visit.onFrame(aFrame({ decided: 3, stalled: true }));
+  assert.equal(visit.stalled, true);
+  visit.onFrame(aFrame({ decided: 3 }));
+  assert.equal(visit.stalled, false);
+  await due(visit);
+  assert.deepEqual([visit.stalled, visit.disconnected], [true, false]);
+  await due(visit);
+  assert.equal(visit.stalled, false);
+});
+
+test("the end of a sale that was voided is final, also for the page that is opened again", async (t) => {
+  const { visit, reopen } = aVisit(t, { claims: [queued(5)], statuses: [{ kind: "voided" }] });
+  await visit.claim();
+  visit.onFrame(aFrame({ state: "closed", decided: 3, voided: true }));
+  assert.deepEqual([visit.place.voided, visit.isPending], [true, false]);
+  const again = reopen();
+  assert.equal(again.place.voided, true);
+  await due(again);
+  assert.equal(again.place.voided, true);
+});
+
 test("a page opened again finds the ticket, and asks at once", async (t) => {
   const { visit, reopen, asked } = aVisit(t, { claims: [queued(50)], statuses: [queued(50)] });
   await visit.claim();
@@ -141,7 +167,7 @@ test("the wrong path is corrected by the server's own word, and nothing else is 
   const { visit, sent } = aVisit(t, {
     claims: [
       wrongPath("//elsewhere.example/v1/events/a/issues"),
-      wrongPath("/v1/events/spring/issues"),
+      wrongPath("/v12/events/spring/issues"),
     ],
   });
   await visit.claim();
@@ -150,7 +176,7 @@ test("the wrong path is corrected by the server's own word, and nothing else is 
   assert.deepEqual(sent, [
     "/v3/events/spring/issues",
     "/v3/events/spring/issues",
-    "/v1/events/spring/issues",
+    "/v12/events/spring/issues",
   ]);
 });
 

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { classify } from "../public/wire.js";
+import { classify, isEvent } from "../public/wire.js";
 import type { Reply } from "../public/wire.js";
-import { COUPON } from "./examples.ts";
+import { anEvent, COUPON } from "./examples.ts";
 
 function problem(status: number, type: string, members: Record<string, unknown> = {}): Reply {
   return { status, retryAfterMs: 2000, body: { type: `/problems/${type}`, status, ...members } };
@@ -61,4 +61,9 @@ test("the members that help are kept: the wait, the opening, the right path", ()
   const moved = classify(problem(409, "wrong-mechanism", { claim: "/v1/events/a/issues" }));
   assert.ok(moved.kind === "refused");
   assert.equal(moved.claim, "/v1/events/a/issues");
+});
+
+test("an event is read whatever its mechanism is called", () => {
+  assert.ok(isEvent(anEvent({ mechanism: "my-idea", claim: "/v9/events/spring/issues" })));
+  assert.equal(isEvent({ ...anEvent(), mechanism: 9 }), false);
 });

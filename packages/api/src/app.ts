@@ -1,48 +1,17 @@
-import type { EventStore, FindMechanism, Issuers, ProgressFeed } from "@stampede/domain";
 import Fastify, { LogController } from "fastify";
 import type { FastifyBaseLogger, FastifyInstance } from "fastify";
+import type { Dependencies } from "./dependencies.ts";
 import { answerError, registerErrors } from "./errors.ts";
-import type { Identity } from "./identity.ts";
-import type { Metrics } from "./metrics.ts";
 import { registerOpenApi } from "./openapi.ts";
 import { answerParserError, refuseBelowRoutes } from "./parser-errors.ts";
-import type { Admit } from "./request-budget.ts";
 import { claimRoutes } from "./routes/claims.ts";
 import { strictJson } from "./routes/form.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
-import type { EngineState } from "./routes/health.ts";
+import { mechanismRoutes } from "./routes/mechanisms.ts";
 import { pageRoutes } from "./routes/page.ts";
 import { streamRoutes } from "./routes/stream.ts";
-import type { StreamBounds } from "./routes/stream.ts";
 import { registerDate } from "./server-date.ts";
-
-/** Everything the HTTP edge needs; `main.ts` gives real engines, tests give memory. */
-export type Dependencies = {
-  readonly store: EventStore;
-  readonly issuers: Issuers;
-  readonly feed: ProgressFeed;
-  readonly findMechanism: FindMechanism;
-  readonly identity: Identity;
-  /** Null: people may ask as often as they like. */
-  readonly admit: Admit | null;
-  readonly metrics: Metrics;
-  readonly engines: () => Readonly<Record<"postgres" | "redis" | "kafka", EngineState>>;
-  /** Whether any mechanism can take claims. */
-  readonly isReady: () => boolean;
-  /** True once a shutdown has begun: new requests are turned away. */
-  readonly isDraining: () => boolean;
-  /** False in a process that only decides: it has no routes for people and operators. */
-  readonly takesClaims: boolean;
-  /** Epoch milliseconds by the clock that judges windows. */
-  readonly nowMs: () => number;
-  /** What streams may cost; tests make it small. */
-  readonly streamBounds?: StreamBounds;
-  /** Milliseconds, monotonic. */
-  readonly monotonicMs: () => number;
-  /** A number in [0, 1), to spread retries. */
-  readonly random: () => number;
-};
 
 /** Node counts it from the connect, and a crowd may stay silent for 30 s before its first request. */
 const HEADERS_MS_MAX = 32_000;
@@ -96,6 +65,7 @@ export async function buildApp(
   if (!dependencies.takesClaims) return app;
   await app.register(claimRoutes, dependencies);
   await app.register(eventRoutes, dependencies);
+  await app.register(mechanismRoutes, dependencies);
   await app.register(streamRoutes, dependencies);
   await app.register(pageRoutes, dependencies);
   return app;

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { parseKeySet, unreadable } from "./jwt-keys.ts";
 import type { KeySet, KeySetReading } from "./jwt-keys.ts";
 
-export type Role = "all" | "api" | "decider";
+type Role = "all" | "api" | "decider";
 
 /** By what people and operators prove who they are. */
 export type Auth =
@@ -32,6 +32,16 @@ export type Config = {
   readonly kafkaBrokers: readonly string[] | null;
   readonly auth: Auth;
   readonly role: Role;
+  /** Connections to PostgreSQL, at most. */
+  readonly poolSizes: {
+    readonly shared: number;
+    readonly decisions: number;
+    readonly rowLock: number;
+  };
+  /** Server processes on the one port; with one there is no other process beside it. */
+  readonly workers: number;
+  /** How long the log of an event of v3 that is over is kept; null: for ever. */
+  readonly keepLogMs: number | null;
   readonly logLevel: string;
 };
 
@@ -41,8 +51,20 @@ export type ConfigReading =
 
 type Environment = Readonly<Record<string, string | undefined>>;
 type Read = (name: string) => string | null;
+type Whole = {
+  readonly usual: number;
+  readonly min: number;
+  readonly max: number;
+  /** What the lowest one stands for, behind it in the fault. */
+  readonly minMeans?: string;
+};
 
 const ADMIN_TOKEN_CHARACTERS_MIN = 16;
+/** One connection could be held by a single event's locked row. */
+const POOL_SIZES = { min: 2, max: 100 };
+const WORKERS_MAX = 64;
+const KEEP_LOG_DAYS_MAX = 3_650;
+const DAY_MS = 86_400_000;
 const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"];
 const ROLES: readonly Role[] = ["all", "api", "decider"];
 
@@ -69,12 +91,18 @@ export function readConfig(environment: Environment): ConfigReading {
   if (kafkaBrokers !== null && !kafkaBrokers.every((broker) => /^[^\s:]+:\d{1,5}$/.test(broker))) {
     faults.push("KAFKA_BROKERS must be host:port, several separated by commas");
   }
-  const port = Number(read("PORT") ?? "3000");
-  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
-    faults.push("PORT must be a whole number from 0 to 65535");
-  }
+  const whole = (name: string, bounds: Whole): number => readWhole(name, bounds, { read, faults });
+  const port = whole("PORT", { usual: 3_000, min: 0, max: 65_535 });
   const role = ROLES.find((known) => known === (read("ROLE") ?? "all"));
   if (role === undefined) faults.push(`ROLE must be one of ${ROLES.join(", ")}`);
+  const poolSizes = {
+    shared: whole("POOL_SHARED", { usual: 5, ...POOL_SIZES }),
+    decisions: whole("POOL_DECISIONS", { usual: 4, ...POOL_SIZES }),
+    rowLock: whole("POOL_ROW_LOCK", { usual: 4, ...POOL_SIZES }),
+  };
+  const workers = whole("WORKERS", { usual: 1, min: 1, max: WORKERS_MAX });
+  const forEver = { min: 0, minMeans: " (for ever)" };
+  const keepLogDays = whole("KEEP_LOG_DAYS", { usual: 7, ...forEver, max: KEEP_LOG_DAYS_MAX });
   const logLevel = read("LOG_LEVEL") ?? "info";
   if (!LOG_LEVELS.includes(logLevel)) {
     faults.push(`LOG_LEVEL must be one of ${LOG_LEVELS.join(", ")}`);
@@ -88,9 +116,24 @@ export function readConfig(environment: Environment): ConfigReading {
     kafkaBrokers,
     auth,
     role,
+    poolSizes,
+    workers,
+    keepLogMs: keepLogDays === 0 ? null : keepLogDays * DAY_MS,
     logLevel,
   };
   return { ok: true, config };
+}
+
+function readWhole(
+  name: string,
+  { usual, min, max, minMeans = "" }: Whole,
+  { read, faults }: { readonly read: Read; readonly faults: string[] },
+): number {
+  const value = Number(read(name) ?? usual);
+  if (!Number.isInteger(value) || value < min || value > max) {
+    faults.push(`${name} must be a whole number from ${min}${minMeans} to ${max}`);
+  }
+  return value;
 }
 
 /** Null where there is no such way, or a fault in what it needs. */

@@ -104,10 +104,13 @@ function problemOfError(error: FastifyError, request: FastifyRequest): Problem {
   }
   const refusal = refusalOfError(error);
   if (refusal !== null) {
-    request.log.info(logged(request, refusal), "refused");
+    request.log.info(logged(request, refusal), "the request was refused");
     return problemOf(refusal);
   }
-  request.log.error({ err: error, requestId: request.id }, "a bug");
+  request.log.error(
+    { err: error, requestId: request.id },
+    "a bug of the server failed this request",
+  );
   return problemOfBug(request.id);
 }
 

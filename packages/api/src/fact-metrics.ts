@@ -2,7 +2,7 @@
 import { Counter, Histogram } from "prom-client";
 import type { Registry } from "prom-client";
 
-/** The shape of infrastructure's `FactListeners`: main.ts hands one to the other. */
+/** The shape of infrastructure's `FactListeners`: serve.ts hands one to the other. */
 export type FactMetrics = {
   readonly batch: (fact: { readonly kind: string; readonly size: number }) => void;
   readonly roundTrip: (fact: {
@@ -17,13 +17,12 @@ export type FactMetrics = {
 };
 
 /** Known beforehand, so that a series starts at 0 and its first increase is seen as one. */
-const BATCH_KINDS = ["redis-script", "redis-rows", "kafka-produce", "kafka-decide"];
 const OPERATIONS = {
   postgres: ["query", "transaction"],
-  redis: ["claim", "merge", "rebuild", "ping"],
+  redis: ["claim", "merge", "rebuild", "delete", "ping"],
   kafka: ["produce", "fetch", "metadata"],
 };
-const REPAIR_KINDS = ["rows-written", "merged", "latched", "refused"] as const;
+const REPAIR_KINDS = ["rows-written", "merged", "refused"] as const;
 const RECOVERY_KINDS = [
   "decider-takeover",
   "reconciler-takeover",
@@ -39,7 +38,11 @@ const QUICK_BUCKETS_SECONDS = [0.000_1, 0.000_25, 0.000_5];
 /** A good estimate is a second off, a useless one minutes. */
 const ERROR_BUCKETS_SECONDS = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
 
-export function factMetrics(registry: Registry, latencyBuckets: readonly number[]): FactMetrics {
+export function factMetrics(
+  registry: Registry,
+  latencyBuckets: readonly number[],
+  batches: readonly string[],
+): FactMetrics {
   const registers = [registry];
   const batchSize = new Histogram({
     name: "stampede_batch_size",
@@ -79,7 +82,7 @@ export function factMetrics(registry: Registry, latencyBuckets: readonly number[
     labelNames: ["kind"],
     registers,
   });
-  for (const kind of BATCH_KINDS) batchSize.zero({ kind });
+  for (const kind of batches) batchSize.zero({ kind });
   for (const [engine, operations] of Object.entries(OPERATIONS)) {
     for (const operation of operations) roundTrips.zero({ engine, operation });
   }

@@ -19,7 +19,7 @@ export type Identity = {
   readonly schemes: Readonly<Record<"person" | "operator", SecurityScheme>>;
 };
 
-export type SecurityScheme =
+type SecurityScheme =
   | { readonly type: "apiKey"; readonly in: "header"; readonly name: string }
   | {
       readonly type: "http";

@@ -73,7 +73,8 @@ async function verify(caller: Caller, pins: JwtPins): Promise<Result<Verified, E
   }
   const token = tokenIn(authorization);
   // Node keeps the first of several and drops the others: which of them counts must not depend on that.
-  if (token === null || authorizationLines(caller) > 1) return invalid("no single bearer token");
+  if (token === null || authorizationLines(caller) > 1)
+    return invalidToken("the request needs exactly one bearer token");
   try {
     const { payload } = await jwtVerify(token, (header) => keyFor(header, pins), {
       algorithms: [...ALGORITHMS],
@@ -87,7 +88,7 @@ async function verify(caller: Caller, pins: JwtPins): Promise<Result<Verified, E
     return verifiedOf(payload);
   } catch (error) {
     // Whatever it is, it is no proof of who is calling.
-    return invalid(reasonOf(error));
+    return invalidToken(reasonOf(error));
   }
 }
 
@@ -115,14 +116,14 @@ function keyFor(header: JWTHeaderParameters, { keys }: JwtPins): VerificationKey
     throw new Unverifiable("another type");
   }
   const found = typeof kid === "string" ? keys().get(kid) : undefined;
-  if (found === undefined) throw new Unverifiable("no such key");
-  if (alg !== found.algorithm) throw new Unverifiable("not this key's algorithm");
+  if (found === undefined) throw new Unverifiable("no key has its kid");
+  if (alg !== found.algorithm) throw new Unverifiable("its key has another algorithm");
   return found.key;
 }
 
 function verifiedOf({ sub, scope }: JWTPayload): Result<Verified, EdgeRefusal> {
   const userId = typeof sub === "string" ? parseUserId(sub) : null;
-  if (userId === null) return invalid("sub is no user id");
+  if (userId === null) return invalidToken("sub is not a user id");
   const isOperator = typeof scope === "string" && scope.split(" ").includes(OPERATOR_SCOPE);
   return ok({ userId, isOperator });
 }
@@ -141,7 +142,7 @@ function reasonOf(error: unknown): string {
 }
 
 /** To the caller one answer for every wrong token, whatever is wrong with it. */
-function invalid(why: string): { readonly ok: false; readonly refusal: EdgeRefusal } {
+function invalidToken(why: string): { readonly ok: false; readonly refusal: EdgeRefusal } {
   const scheme = `${CHALLENGE}, error="invalid_token"`;
   return refuse({ kind: "unauthenticated", scheme, why });
 }

@@ -37,7 +37,7 @@ const REREAD_MS = 2_000;
 /** Lists every fault together, by the key's place in the file and never with its content. */
 export function parseKeySet(text: string): KeySetReading {
   if (text.length > FILE_CHARACTERS_MAX) return broken("is larger than 64 KiB");
-  const entries = entriesOf(text);
+  const entries = keyEntriesOf(text);
   if (entries === null) return broken('must be a JSON object with a list "keys" (a JWK Set)');
   const faults: string[] = [];
   const keys = new Map<string, VerificationKey>();
@@ -136,7 +136,7 @@ function algorithmOf({ kty, crv, alg }: Readonly<Record<string, unknown>>): Algo
   return possible.find((one) => one === alg) ?? null;
 }
 
-function entriesOf(text: string): readonly unknown[] | null {
+function keyEntriesOf(text: string): readonly unknown[] | null {
   try {
     const { keys } = recordOf(JSON.parse(text));
     return Array.isArray(keys) ? keys : null;

@@ -18,6 +18,7 @@ export function listenOverflowsMeasures(
       name: "stampede_listen_overflows_total",
       help: "Connections dropped at full listen queues of this network namespace; absent off Linux.",
       type: "counter",
+      ofWorkers: "max",
       labels: [],
       read: () => [{ labels: {}, value: told() ?? 0 }],
     },

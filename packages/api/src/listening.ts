@@ -1,36 +1,80 @@
 import type { FastifyInstance } from "fastify";
+import type { Logger } from "pino";
 import type { Config } from "./config.ts";
 
 /** Node's default of 511 overflows when ten thousand connect at one instant. */
 const BACKLOG = 4_096;
 
-export async function listen(app: FastifyInstance, { host, port }: Config): Promise<void> {
+/** With `shared`, other processes of this program listen there too: the kernel spreads connections. */
+export async function listen(
+  app: FastifyInstance,
+  { host, port, shared }: Pick<Config, "host" | "port"> & { readonly shared: boolean },
+): Promise<void> {
+  const how = shared ? { exclusive: true, reusePort: true } : {};
   try {
-    await app.listen({ host, port, backlog: BACKLOG });
+    await app.listen({ host, port, backlog: BACKLOG, ...how });
   } catch (error) {
-    if (!(error instanceof Error) || !("code" in error) || error.code !== "EADDRINUSE") throw error;
-    throw new Error(
-      `port ${port} of ${host} is in use: end what listens there, or set PORT to another one`,
-      { cause: error },
-    );
+    throw errorOfListening(error, { host, port });
   }
 }
 
-/** Says where the service is, and how little it asks of people. */
-export function announce(app: FastifyInstance, config: Config): void {
-  const where = app.listeningOrigin;
-  process.stdout.write(`Stampede listens on ${where} (role ${config.role})\n`);
-  const { auth } = config;
+/** The same in words, where somebody can do something about it. */
+export function errorOfListening(
+  error: unknown,
+  { host, port }: Pick<Config, "host" | "port">,
+): unknown {
+  const code = error instanceof Error && "code" in error ? error.code : null;
+  if (code === "EADDRINUSE") {
+    const advice = "end what listens there, or set PORT to another one";
+    return new Error(`port ${port} of ${host} is in use: ${advice}`, { cause: error });
+  }
+  if (code === "ENOTSUP") {
+    const why = "this system does not let processes share a port (Linux does)";
+    return new Error(`${why}: set WORKERS to 1`, { cause: error });
+  }
+  return error;
+}
+
+/** Connections to PostgreSQL of one process; `others` had been open before it. */
+export type DatabaseRoom = {
+  readonly max: number;
+  readonly allowed: number;
+  readonly others: number;
+};
+
+/** Says where the service is, what it takes of the database, and how little it asks of people. */
+export function announce(
+  where: string,
+  config: Config,
+  { room, log }: { readonly room: DatabaseRoom; readonly log: Logger },
+): void {
+  const { auth, role, workers } = config;
+  const alone = workers === 1;
+  say(`Stampede listens on ${where} (role ${role}${alone ? "" : `, ${workers} workers`})`);
+  const { max, allowed, others } = room;
+  const total = max * workers;
+  const those = alone ? "" : ` (${max} for each worker)`;
+  const more = `${Math.floor(allowed / total)} such ${alone ? "processes" : "programs"}`;
+  say(`PostgreSQL: up to ${total} connections${those}; it allows ${allowed}, so ${more}`);
+  // Told before a crowd finds it out: where there is no room, connections fail one by one.
+  if (total > allowed - others) {
+    log.warn(
+      `this program opens up to ${total} connections to PostgreSQL, which allows ${allowed} and has ` +
+        `${others} of others open: raise max_connections, or lower POOL_SHARED, POOL_DECISIONS, ` +
+        `POOL_ROW_LOCK or WORKERS`,
+    );
+  }
   if (auth.kind === "jwt") {
     const { issuer, audience, keySet } = auth;
     const tokens = `tokens of ${issuer} for ${audience}`;
-    process.stdout.write(`AUTH=jwt: ${tokens}, signed by one of ${keySet.keys.size} keys\n`);
-    return;
+    return say(`AUTH=jwt: ${tokens}, signed by one of ${keySet.keys.size} keys`);
   }
-  process.stdout.write(
-    "AUTH=dev: EVERYBODY IS WHO THEIR X-User-Id HEADER SAYS. For development and load tests only.\n",
+  say(
+    "AUTH=dev: EVERYBODY IS WHO THEIR X-User-Id HEADER SAYS. For development and load tests only.",
   );
-  if (auth.adminTokenIsNew) {
-    process.stdout.write(`The operator's token, made for this run: ${auth.adminToken}\n`);
-  }
+  if (auth.adminTokenIsNew) say(`The operator's token, made for this run: ${auth.adminToken}`);
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
 }

@@ -26,7 +26,8 @@ export async function registerOpenApi(app: FastifyInstance, { schemes }: Identit
       info: {
         title: "Stampede",
         version: "1.0.0",
-        description: "Limited coupons, first come, first served, by three mechanisms.",
+        description:
+          "Limited coupons, first come, first served, by mechanisms that GET /mechanisms tells.",
       },
       components: {
         securitySchemes: schemes,

@@ -86,5 +86,5 @@ function answerOnSocket(socket: Duplex, { status, headers, body }: Problem): voi
 function refusalOfParserError(code: string | undefined): EdgeRefusal {
   if (code === "HPE_HEADER_OVERFLOW") return { kind: "headers-too-large" };
   if (code === "ERR_HTTP_REQUEST_TIMEOUT") return { kind: "request-timeout" };
-  return { kind: "invalid-request", detail: "This is no HTTP/1.1 request." };
+  return { kind: "invalid-request", detail: "This is not an HTTP/1.1 request." };
 }

@@ -7,7 +7,7 @@ import type {
   CursorRefusal,
   EngineFault,
   EventId,
-  Mechanism,
+  VoidEventRefusal,
 } from "@stampede/domain";
 
 /** What the edge itself refuses, before any rule is asked. */
@@ -37,6 +37,7 @@ export type Refusal =
   | ClaimCouponRefusal
   | CreateEventRefusal
   | ChangeEventRefusal
+  | VoidEventRefusal
   | CursorRefusal;
 
 /** An answer ready to be sent. */
@@ -54,15 +55,9 @@ export type Problem = {
 
 export const PROBLEM_JSON = "application/problem+json; charset=utf-8";
 
-const VERSION_OF: Readonly<Record<Mechanism, string>> = {
-  "row-lock": "v1",
-  "redis-counter": "v2",
-  "kafka-queue": "v3",
-};
-
-/** The path on which an event takes claims. */
-export function claimPath(mechanism: Mechanism, eventId: string): string {
-  return `/${VERSION_OF[mechanism]}/events/${eventId}/issues`;
+/** The path on which an event takes claims, by its mechanism's version. */
+export function claimPath(version: string, eventId: string): string {
+  return `/${version}/events/${eventId}/issues`;
 }
 
 /** Where a person asks what became of their claim. */
@@ -109,12 +104,23 @@ const WORDINGS: Readonly<Record<Refusal["kind"], Wording>> = {
     "Limit not raisable",
     "A limit can only rise, and only while the event is not sold out.",
   ),
+  "event-over": wording(
+    409,
+    "Event over",
+    "This event has ended for good: only its name and whether it is listed can change. Make a new one.",
+  ),
+  "queue-not-halted": wording(
+    409,
+    "Queue not halted",
+    "Only an event whose line is halted can be voided. Close this one instead.",
+  ),
   "window-empty": wording(400, "Invalid request", "closesAt must be later than opensAt."),
   "pace-not-supported": wording(
     400,
     "Invalid request",
-    "Only a kafka-queue event can have a pace.",
+    "Only an event whose mechanism has a line can have a pace.",
   ),
+  "mechanism-unknown": wording(400, "Invalid request", "mechanism is none of GET /mechanisms."),
   "cursor-unreadable": wording(400, "Invalid request", "cursor is not one that this list gave."),
 };
 
@@ -155,8 +161,8 @@ function headersOf(refusal: Refusal): Record<string, string> {
 function membersOf(refusal: Refusal, eventId: EventId | null): Record<string, unknown> {
   if (refusal.kind === "not-open") return { opensAt: new Date(refusal.opensAtMs).toISOString() };
   if (refusal.kind === "limit-not-raisable") return { limit: refusal.limit };
-  if (refusal.kind === "wrong-mechanism" && eventId !== null) {
-    return { claim: claimPath(refusal.mechanism, eventId) };
+  if (refusal.kind === "wrong-mechanism" && refusal.version !== null && eventId !== null) {
+    return { claim: claimPath(refusal.version, eventId) };
   }
   return {};
 }

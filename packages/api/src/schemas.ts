@@ -3,13 +3,15 @@ import {
   CODE_PATTERN,
   COUPONS_MAX,
   EVENT_ID_PATTERN,
-  MECHANISMS,
+  MECHANISM_PATTERN,
   NAME_CHARACTERS_MAX,
   PACE_PER_SECOND_MAX,
   PAGE_SIZE_MAX,
 } from "@stampede/domain";
 import type { Static } from "typebox";
 import { Type } from "typebox";
+
+const ENGINES = ["postgres", "redis", "kafka"] as const;
 
 const whole = (options: { minimum: number; maximum?: number; description?: string }) =>
   Type.Integer(options);
@@ -18,7 +20,6 @@ const nullable = <Schema extends Type.TSchema & { readonly type: string }>(schem
   Type.Unsafe<Static<Schema> | null>({ ...schema, type: [schema.type, "null"] });
 
 const time = Type.String({ format: "date-time", maxLength: 40, description: "RFC 3339" });
-const mechanism = Type.Union(MECHANISMS.map((name) => Type.Literal(name)));
 const pace = nullable(whole({ minimum: 1, maximum: PACE_PER_SECOND_MAX }));
 const limit = whole({ minimum: 1, maximum: COUPONS_MAX });
 const name = Type.String({
@@ -32,7 +33,7 @@ export const EventSchema = Type.Object(
   {
     id: Type.String({ pattern: EVENT_ID_PATTERN }),
     name: Type.String(),
-    mechanism,
+    mechanism: Type.String({ pattern: MECHANISM_PATTERN }),
     limit: whole({ minimum: 1 }),
     issued: whole({ minimum: 0, description: "durable coupon issues only" }),
     remaining: whole({ minimum: 0 }),
@@ -43,6 +44,9 @@ export const EventSchema = Type.Object(
     opensAt: time,
     closesAt: nullable(time),
     pace,
+    voided: Type.Optional(
+      Type.Literal(true, { description: "ended for good by an operator; absent where it is not" }),
+    ),
     version: whole({ minimum: 1 }),
     claim: Type.String({ description: "where this event takes claims" }),
     available: Type.Boolean({ description: "whether the mechanism can take claims now" }),
@@ -59,11 +63,13 @@ export const NewEventSchema = Type.Object(
   {
     id: Type.Optional(Type.String({ pattern: EVENT_ID_PATTERN })),
     name,
-    mechanism,
+    /** Narrowed to those that there are by the route. */
+    mechanism: Type.String({ pattern: MECHANISM_PATTERN }),
     limit,
     opensAt: Type.Optional(time),
     closesAt: Type.Optional(nullable(time)),
     pace: Type.Optional(pace),
+    listed: Type.Optional(Type.Boolean()),
   },
   { additionalProperties: false, title: "NewEvent" },
 );
@@ -77,6 +83,7 @@ export const EventChangeSchema = Type.Object(
     closesAt: Type.Optional(nullable(time)),
     paused: Type.Optional(Type.Boolean()),
     pace: Type.Optional(pace),
+    listed: Type.Optional(Type.Boolean()),
   },
   { additionalProperties: false, minProperties: 1, title: "EventChange" },
 );
@@ -105,10 +112,23 @@ export const TicketSchema = Type.Object(
   { title: "Ticket" },
 );
 
-const outcome = (status: "sold-out" | "none") =>
+const outcome = (status: "pending" | "sold-out" | "voided" | "none") =>
   Type.Object({ eventId: Type.String(), status: Type.Literal(status) });
+const StalledSchema = Type.Object({
+  eventId: Type.String(),
+  status: Type.Literal("stalled"),
+  ticket: whole({ minimum: 0 }),
+});
 export const ClaimStatusSchema = Type.Union(
-  [CouponIssueSchema, TicketSchema, outcome("sold-out"), outcome("none")],
+  [
+    CouponIssueSchema,
+    TicketSchema,
+    outcome("pending"),
+    StalledSchema,
+    outcome("sold-out"),
+    outcome("voided"),
+    outcome("none"),
+  ],
   { title: "ClaimStatus" },
 );
 
@@ -117,13 +137,13 @@ export const IssueListSchema = Type.Object({
     Type.Object({
       ...couponIssue,
       userId: Type.String(),
-      ticket: Type.Optional(whole({ minimum: 0, description: "kafka-queue only" })),
+      ticket: Type.Optional(whole({ minimum: 0, description: "of a queued claim" })),
     }),
   ),
   next: nullable(Type.String()),
 });
 
-export const ProblemSchema = Type.Object(
+const ProblemSchema = Type.Object(
   {
     type: Type.String({ description: "/problems/…, stable" }),
     title: Type.String(),
@@ -146,8 +166,32 @@ export const PageQuerySchema = Type.Object({
   limit: Type.Optional(Type.String({ ...wholeNumberText, description: `1 to ${PAGE_SIZE_MAX}` })),
   cursor: Type.Optional(Type.String({ ...wholeNumberText, description: "`next` of a page" })),
 });
+export const EventListQuerySchema = Type.Object({
+  ...PageQuerySchema.properties,
+  all: Type.Optional(
+    Type.Union([Type.Literal("true"), Type.Literal("false")], {
+      description: "true: also events that the shop's list leaves out",
+    }),
+  ),
+});
 export const StatusQuerySchema = Type.Object({
-  ticket: Type.Optional(Type.String({ ...wholeNumberText, description: "kafka-queue only" })),
+  ticket: Type.Optional(Type.String({ ...wholeNumberText, description: "of a queued claim" })),
+});
+
+export const MechanismListSchema = Type.Object({
+  mechanisms: Type.Array(
+    Type.Object(
+      {
+        name: Type.String({ pattern: MECHANISM_PATTERN }),
+        version: Type.String({ description: "the first part of its claims' path" }),
+        title: Type.String(),
+        summary: Type.String(),
+        needs: Type.Array(Type.Union(ENGINES.map((name) => Type.Literal(name)))),
+        available: Type.Boolean({ description: "whether it can take claims now" }),
+      },
+      { title: "Mechanism" },
+    ),
+  ),
 });
 
 const engine = Type.Union(["up", "down", "off"].map((state) => Type.Literal(state)));

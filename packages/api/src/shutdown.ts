@@ -20,7 +20,7 @@ export async function untilStopped(log: Logger): Promise<void> {
     const onSignal = (signal: NodeJS.Signals): void => {
       signals += 1;
       if (signals > 1) process.exit(1);
-      log.info({ signal }, "stopping: no new claims, those under way are finished");
+      log.info({ signal }, "the server stops: it takes no new claims and answers those under way");
       resolve();
     };
     process.on("SIGINT", onSignal).on("SIGTERM", onSignal);

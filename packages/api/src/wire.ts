@@ -5,7 +5,7 @@ import { claimPath } from "./problems.ts";
 
 export function eventOnWire(
   event: CouponEvent,
-  at: { readonly nowMs: number; readonly available: boolean },
+  at: { readonly nowMs: number; readonly version: string | null; readonly available: boolean },
 ): Record<string, unknown> {
   return {
     id: event.id,
@@ -19,8 +19,10 @@ export function eventOnWire(
     opensAt: timeOnWire(event.opensAtMs),
     closesAt: event.closesAtMs === null ? null : timeOnWire(event.closesAtMs),
     pace: event.pace,
+    ...(event.voided ? { voided: true } : {}),
     version: event.version,
-    claim: claimPath(event.mechanism, event.id),
+    // An event of another build's mechanism takes no claims here; where it does, only that build knows.
+    claim: at.version === null ? "" : claimPath(at.version, event.id),
     available: at.available,
   };
 }
@@ -45,13 +47,17 @@ export function statusOnWire(eventId: EventId, status: ClaimStatus): Record<stri
       return couponIssueOnWire(status.couponIssue);
     case "queued":
       return ticketOnWire(status.ticket);
+    case "stalled":
+      return { eventId, status: "stalled", ticket: status.ticket };
+    case "pending":
     case "sold-out":
+    case "voided":
     case "none":
       return { eventId, status: status.kind };
   }
 }
 
 /** RFC 3339 in UTC with milliseconds. */
-export function timeOnWire(ms: number): string {
+function timeOnWire(ms: number): string {
   return new Date(ms).toISOString();
 }

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { EngineFault, MECHANISMS } from "@stampede/domain";
+import { EngineFault } from "@stampede/domain";
 import type { CouponIssuer } from "@stampede/domain";
+import { memoryMechanisms } from "@stampede/domain/memory";
 import { claim, makeEvent, openApp, OPERATOR, VERSION } from "./support/app.ts";
 
 describe("POST /v1|v2|v3/events/{id}/issues", () => {
@@ -25,7 +26,7 @@ describe("POST /v1|v2|v3/events/{id}/issues", () => {
     });
   }
 
-  test("kafka-queue: 202 with the ticket in Location, then the truth about it", async (t) => {
+  test("kafka-queue: answers 202 with the ticket in Location, then what became of it", async (t) => {
     const opened = await openApp(t);
     const id = await makeEvent(opened, { mechanism: "kafka-queue", limit: 1 });
     await claim(opened, id, "ana", "v3");
@@ -53,7 +54,7 @@ describe("POST /v1|v2|v3/events/{id}/issues", () => {
     assert.equal(((await ask("ana")) as { status: string }).status, "issued");
   });
 
-  test("names the right path to a claim on another mechanism's", async (t) => {
+  test("tells a claim on another mechanism's path which path is right", async (t) => {
     const opened = await openApp(t);
     const id = await makeEvent(opened, { mechanism: "redis-counter" });
     const answer = await claim(opened, id, "ana", "v3");
@@ -85,7 +86,7 @@ describe("POST /v1|v2|v3/events/{id}/issues", () => {
     assert.equal(await type(), "/problems/closed");
   });
 
-  test("tells an engine's failure as unavailable or as unknown, never the one for the other", async (t) => {
+  test("answers unavailable when nothing was applied, and outcome-unknown when it may have been", async (t) => {
     const failing = (outcome: "not-applied" | "unknown"): CouponIssuer => ({
       claim: async () => {
         throw new EngineFault("postgres", outcome, "planted", { retryAfterMs: 2_500 });
@@ -245,7 +246,7 @@ describe("the form of a claim", () => {
 });
 
 describe("GET /events/{id}/issues/me", () => {
-  test("refuses a ticket that is none and takes one that is made up", async (t) => {
+  test("refuses a ticket that is not a number and accepts a made-up one", async (t) => {
     const opened = await openApp(t);
     const id = await makeEvent(opened);
     const ask = async (query: string, headers: Record<string, string>): Promise<number> =>
@@ -298,7 +299,7 @@ describe("GET /events/{id}/issues/me", () => {
 
 test("every mechanism has a path of its own", async (t) => {
   const opened = await openApp(t);
-  for (const mechanism of MECHANISMS) {
+  for (const { name: mechanism } of memoryMechanisms) {
     const id = await makeEvent(opened, { mechanism });
     const event = (await opened.app.inject({ url: `/events/${id}` })).json<{ claim: string }>();
     assert.equal(event.claim, `/${VERSION[mechanism]}/events/${id}/issues`);

@@ -19,6 +19,11 @@ test("reads a whole environment", () => {
     KAFKA_BROKERS: "a:9092, b:9092",
     ADMIN_TOKEN: "sixteen-characters",
     ROLE: "api",
+    POOL_SHARED: "7",
+    POOL_DECISIONS: "6",
+    POOL_ROW_LOCK: "2",
+    WORKERS: "3",
+    KEEP_LOG_DAYS: "30",
     LOG_LEVEL: "warn",
   });
   assert.ok(reading.ok);
@@ -30,6 +35,9 @@ test("reads a whole environment", () => {
     kafkaBrokers: ["a:9092", "b:9092"],
     auth: { kind: "dev", adminToken: "sixteen-characters", adminTokenIsNew: false },
     role: "api",
+    poolSizes: { shared: 7, decisions: 6, rowLock: 2 },
+    workers: 3,
+    keepLogMs: 30 * 86_400_000,
     logLevel: "warn",
   });
 });
@@ -40,12 +48,20 @@ test("fills in what is unset or empty, with a random operator token", () => {
     assert.ok(reading.ok);
     assert.equal(reading.config.port, 3000);
     assert.equal(reading.config.host, "127.0.0.1");
+    assert.equal(reading.config.workers, 1);
     assert.equal(reading.config.redisUrl, null);
+    assert.equal(reading.config.keepLogMs, 7 * 86_400_000);
     const { auth } = reading.config;
     assert.ok(auth.kind === "dev" && auth.adminTokenIsNew);
     return auth.adminToken;
   });
   assert.notEqual(tokens[0], tokens[1]);
+});
+
+test("keeps logs for ever where they are to be kept for 0 days", () => {
+  const reading = readConfig({ DATABASE_URL, KEEP_LOG_DAYS: "0" });
+  assert.ok(reading.ok);
+  assert.equal(reading.config.keepLogMs, null);
 });
 
 test("lists every fault together", () => {
@@ -56,11 +72,19 @@ test("lists every fault together", () => {
     KAFKA_BROKERS: "broker",
     ADMIN_TOKEN: "short",
     ROLE: "king",
+    POOL_SHARED: "1",
+    POOL_DECISIONS: "1.5",
+    POOL_ROW_LOCK: "101",
+    WORKERS: "0",
+    KEEP_LOG_DAYS: "3651",
     LOG_LEVEL: "loud",
     AUTH: "dev",
   });
   assert.ok(!reading.ok);
-  assert.equal(reading.faults.length, 7);
+  assert.equal(reading.faults.length, 12);
+  for (const days of ["-1", "0.5", "ever"]) {
+    assert.equal(readConfig({ DATABASE_URL, KEEP_LOG_DAYS: days }).ok, false, days);
+  }
   const unknown = readConfig({ DATABASE_URL, AUTH: "none" });
   assert.deepEqual(unknown, { ok: false, faults: ["AUTH must be dev or jwt"] });
 });

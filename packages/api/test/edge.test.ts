@@ -5,6 +5,8 @@ import type { AddressInfo } from "node:net";
 import { describe, test } from "node:test";
 import type { TestContext } from "node:test";
 import { ok } from "@stampede/domain";
+import { voidEvent } from "@stampede/domain";
+import { memoryMechanisms } from "@stampede/domain/memory";
 import { claim, makeEvent, openApp } from "./support/app.ts";
 import type { TestApp } from "./support/app.ts";
 
@@ -13,7 +15,7 @@ const CHANGES_UNREAD = 100_000;
 describe("addresses and methods", () => {
   test("answers 404 where there is nothing", async (t) => {
     const { app } = await openApp(t);
-    for (const url of ["/nothing", "/v4/events/spring/issues", "/events/a/b/c", "/v1"]) {
+    for (const url of ["/nothing", "/v99/events/spring/issues", "/events/a/b/c", "/v1"]) {
       const answer = await app.inject({ url });
       assert.equal(answer.statusCode, 404, url);
       assert.equal(answer.json<{ type: string }>().type, "/problems/not-found");
@@ -55,8 +57,8 @@ describe("the date of an answer", () => {
   });
 });
 
-describe("machines ask", () => {
-  test("health, readiness, metrics and a description of every route", async (t) => {
+describe("the routes for machines", () => {
+  test("answer health, readiness, metrics and a description of every route", async (t) => {
     const opened = await openApp(t);
     const id = await makeEvent(opened);
     await claim(opened, id, "ana");
@@ -76,9 +78,11 @@ describe("machines ask", () => {
       "/events/{id}/issues",
       "/events/{id}/issues/me",
       "/events/{id}/stream",
+      "/events/{id}/void",
       "/v1/events/{id}/issues",
       "/v2/events/{id}/issues",
       "/v3/events/{id}/issues",
+      "/mechanisms",
       "/healthz",
       "/readyz",
       "/metrics",
@@ -88,7 +92,30 @@ describe("machines ask", () => {
     }
   });
 
-  test("serves the page with a policy that allows nothing from elsewhere and nothing inline", async (t) => {
+  test("tell which mechanisms there are, and what each needs", async (t) => {
+    const opened = await openApp(t);
+    const answer = await opened.app.inject({ url: "/mechanisms" });
+    assert.equal(answer.statusCode, 200);
+    const { mechanisms } = answer.json<{ mechanisms: readonly Record<string, unknown>[] }>();
+    assert.deepEqual(
+      mechanisms,
+      memoryMechanisms.map(({ name, version, title, summary, needs }) => {
+        return { name, version, title, summary, needs, available: true };
+      }),
+    );
+  });
+
+  test("answer 503 to readiness when no mechanism can take claims", async (t) => {
+    const opened = await openApp(t);
+    opened.isUp.all = false;
+    assert.equal((await opened.app.inject({ url: "/readyz" })).statusCode, 503);
+    const { mechanisms } = (await opened.app.inject({ url: "/mechanisms" })).json<{
+      mechanisms: readonly { available: boolean }[];
+    }>();
+    assert.ok(mechanisms.every(({ available }) => !available));
+  });
+
+  test("serve the page with a policy that allows nothing from elsewhere and nothing inline", async (t) => {
     const { app } = await openApp(t);
     const page = await app.inject({ url: "/" });
     assert.equal(page.statusCode, 200);
@@ -98,7 +125,7 @@ describe("machines ask", () => {
     assert.ok(!policy.includes("unsafe"));
   });
 
-  test("serves the desk's charts from the installed library, and nothing else of it", async (t) => {
+  test("serve the desk's charts from the installed library, and nothing else of it", async (t) => {
     const { app } = await openApp(t);
     for (const file of ["uPlot.esm.js", "uPlot.min.css"]) {
       assert.equal((await app.inject({ url: `/vendor/uplot/${file}` })).statusCode, 200);
@@ -125,6 +152,18 @@ describe("the stream", () => {
     );
   });
 
+  test("tells that a line stands still, and that the shop ended it", async (t) => {
+    const opened = await openApp(t);
+    const id = await makeEvent(opened, { mechanism: "kafka-queue", limit: 2 });
+    await claim(opened, id, "ana", "v3");
+    const stream = await openStream(t, opened, id);
+    await stream.until((text) => text.includes("event: progress") && !text.includes("stalled"));
+    opened.sale.halt(id);
+    await stream.until((text) => text.includes('"stalled":true'));
+    await voidEvent(opened.sale, { id, version: 1 });
+    await stream.until((text) => text.includes('"lastWinningTicket":null,"voided":true'));
+  });
+
   // N8, B47. Red when what a watcher has not read is kept without bound (`write` in stream.ts).
   test("drops a watcher who never reads", async (t) => {
     const opened = await openApp(t);
@@ -149,6 +188,23 @@ describe("the stream", () => {
     assert.fail("a watcher who reads nothing is kept");
   });
 
+  // N9. Red when `retryMs` in stream.ts gives everybody one time: all would come back at once.
+  test("tells each stream a time of its own to come back", async (t) => {
+    let drawn = 0;
+    const opened = await openApp(t, { random: () => (drawn += 0.1) });
+    const id = await makeEvent(opened);
+    const url = `http://127.0.0.1:${await listen(opened)}/events/${id}/stream`;
+    const times: (string | undefined)[] = [];
+    for (let watcher = 0; watcher < 5; watcher += 1) {
+      const { body } = await fetch(url, { signal: AbortSignal.timeout(5_000) });
+      const first = await body?.getReader().read();
+      times.push(
+        /retry: (?<ms>\d+)/.exec(Buffer.from(first?.value ?? []).toString())?.groups?.["ms"],
+      );
+    }
+    assert.equal(new Set(times).size, 5, times.join());
+  });
+
   test("ends with a time to come back when the server closes", async (t) => {
     const opened = await openApp(t);
     const id = await makeEvent(opened);
@@ -159,7 +215,7 @@ describe("the stream", () => {
   });
 });
 
-describe("what is no request", () => {
+describe("bytes that are not a request", () => {
   const cases: readonly [string, string, RegExp][] = [
     ["an unknown method", "BREW / HTTP/1.1\r\nHost: a\r\n\r\n", /^HTTP\/1.1 400 /],
     ["HTTP/0.9", "GET /\r\n\r\n", /^HTTP\/1.1 400 /],
@@ -199,7 +255,7 @@ describe("what is no request", () => {
     ["the HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", /^HTTP\/1.1 400 /],
   ];
   for (const [name, text, expected] of cases) {
-    test(`answers a problem to ${name}, and lives`, async (t) => {
+    test(`get a problem as the answer, and the server lives: ${name}`, async (t) => {
       const opened = await openApp(t);
       const port = await listen(opened);
       const socket = connect(port, "127.0.0.1");

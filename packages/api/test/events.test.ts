@@ -130,7 +130,7 @@ describe("POST /events", () => {
     }
   });
 
-  test("refuses a body that is no JSON with 415, and one of 17 KiB with 413", async (t) => {
+  test("refuses a body that is not JSON with 415, and one of 17 KiB with 413", async (t) => {
     const opened = await openApp(t);
     const text = { ...OPERATOR, "content-type": "text/plain" };
     assert.equal((await post(opened, "x", text)).statusCode, 415);
@@ -153,6 +153,7 @@ describe("who may operate", () => {
       const routes = [
         { method: "POST", url: "/events" },
         { method: "PATCH", url: `/events/${id}` },
+        { method: "POST", url: `/events/${id}/void` },
         { method: "GET", url: `/events/${id}/issues` },
       ] as const;
       for (const route of routes) {
@@ -230,7 +231,7 @@ describe("reading", () => {
     assert.equal(second.next, null);
   });
 
-  test("refuses a limit or a cursor that is none", async (t) => {
+  test("refuses a limit or a cursor that is not valid", async (t) => {
     const opened = await openApp(t);
     const id = await makeEvent(opened);
     const queries = [
@@ -266,7 +267,7 @@ describe("reading", () => {
     assert.equal(issue["status"], "issued");
   });
 
-  test("finds no event under an id that is none, on every route", async (t) => {
+  test("finds no event under an invalid id, on every route", async (t) => {
     const opened = await openApp(t);
     for (const id of [
       "nowhere",

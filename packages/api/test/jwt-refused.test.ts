@@ -122,7 +122,7 @@ describe("a token that is refused", () => {
     }
   });
 
-  test("none at all: 401 on every route, without the word for a wrong one", async (t) => {
+  test("that is missing is answered 401 on every route, without the error of a wrong one", async (t) => {
     const opened = await openJwtApp(t, trusted);
     const id = await makeEvent(opened);
     for (const route of routes(id)) {
@@ -132,7 +132,7 @@ describe("a token that is refused", () => {
     await assertUntouched(opened, id);
   });
 
-  test("in the query: 401", async (t) => {
+  test("in the query is answered 401", async (t) => {
     const opened = await openJwtApp(t, trusted, { logLevel: "trace" });
     const id = await makeEvent(opened);
     for (const route of routes(id)) {
@@ -145,7 +145,7 @@ describe("a token that is refused", () => {
     assertNotLogged(opened, tokenOf(key, ADMIN));
   });
 
-  test("in two headers: 401, whichever of them is right", async (t) => {
+  test("in two headers is answered 401, whichever of them is right", async (t) => {
     const opened = await openJwtApp(t, trusted);
     const id = await makeEvent(opened);
     await opened.app.listen({ host: "127.0.0.1", port: 0 });
@@ -163,7 +163,7 @@ describe("a token that is refused", () => {
     assert.equal(await rawStatus(opened, [`GET /events/${id}/issues HTTP/1.1`, good]), 200);
   });
 
-  test("by an ADMIN_TOKEN or an X-User-Id: they count for nothing", async (t) => {
+  test("cannot be replaced by an ADMIN_TOKEN or an X-User-Id", async (t) => {
     const opened = await openJwtApp(t, trusted);
     const id = await makeEvent(opened);
     for (const route of routes(id)) {
@@ -173,7 +173,7 @@ describe("a token that is refused", () => {
     }
   });
 
-  test("that points to keys elsewhere: nobody is asked for them", async (t) => {
+  test("that points to keys elsewhere makes nobody ask for them", async (t) => {
     const opened = await openJwtApp(t, trusted);
     const id = await makeEvent(opened);
     let asked = 0;

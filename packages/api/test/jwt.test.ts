@@ -27,7 +27,7 @@ import {
 } from "./support/tokens.ts";
 import type { Wanted } from "./support/tokens.ts";
 
-describe("a token that counts", () => {
+describe("a valid token", () => {
   test("makes its sub the person, whatever X-User-Id says", async (t) => {
     const opened = await openJwtApp(t, trusted);
     const id = await makeEvent(opened);
@@ -78,7 +78,7 @@ describe("a token that counts", () => {
     });
   }
 
-  test("does so for a crowd at one instant, from one address", async (t) => {
+  test("makes its sub the person also for a crowd at one instant, from one address", async (t) => {
     const opened = await openJwtApp(t, trusted);
     const id = await makeEvent(opened);
     const persons = Array.from({ length: 200 }, (_, n) => `p-${n}`);
@@ -90,7 +90,7 @@ describe("a token that counts", () => {
     assert.ok(answers.every(({ statusCode }) => statusCode === 201 || statusCode === 409));
   });
 
-  test("counts no longer once it has expired, also where it has counted before", async (t) => {
+  test("is refused once it has expired, also where it was accepted before", async (t) => {
     const opened = await openJwtApp(t, trusted);
     const id = await makeEvent(opened);
     const anas = bearer(tokenOf(key));
@@ -99,7 +99,7 @@ describe("a token that counts", () => {
     assertUnauthenticated(await claimBy(opened, id, anas), anas.authorization);
   });
 
-  test("is of either key during a rotation, and of the new one after it", async (t) => {
+  test("may be signed by either key during a rotation, and only by the new one after it", async (t) => {
     const opened = await openJwtApp(t, [key]);
     const id = await makeEvent(opened);
     const next = signingKey("shop-2", "EdDSA");
@@ -117,7 +117,7 @@ describe("a token that counts", () => {
 });
 
 describe("an operator", async () => {
-  test("is whose scope holds stampede:admin", async (t) => {
+  test("is a person whose token's scope holds stampede:admin", async (t) => {
     const opened = await openJwtApp(t, trusted);
     const id = await makeEvent(opened);
     for (const scope of ["stampede:admin", "openid stampede:admin profile"]) {

@@ -3,11 +3,10 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { TestContext } from "node:test";
 import { listenOverflows, listenOverflowsMeasures } from "../src/listen-overflows.ts";
-import { EVENTS_TOLD_MAX } from "../src/measures.ts";
 import { makeMetrics } from "../src/metrics.ts";
 import type { Metrics } from "../src/metrics.ts";
 import { eventLoopShare } from "../src/saturation.ts";
-import { eventOf, everyMeasure, saturationOf, standIns } from "./support/measures.ts";
+import { EVENTS_MAX, eventOf, everyMeasure, saturationOf, standIns } from "./support/measures.ts";
 import type { StandIns } from "./support/measures.ts";
 import { parsePrometheus } from "./support/prometheus-text.ts";
 
@@ -20,7 +19,7 @@ type Opened = {
 
 function open(t: TestContext): Opened {
   const of = standIns();
-  const metrics = makeMetrics();
+  const metrics = makeMetrics({ mechanisms: ["row-lock"], batches: ["redis-rows"] });
   metrics.add(everyMeasure(t, of));
   return { of, metrics, read: async (name) => readFamily(metrics, name) };
 }
@@ -59,19 +58,17 @@ describe("an event in use", () => {
         soldOutAtMs: 1_796_083_201_000,
       },
     ];
-    of.waiting = new Map([["spring", 3]]);
-    of.drift = new Map([["spring", 1]]);
     const text = await metrics.registry.metrics();
-    assert.equal(text.match(/event="spring"/g)?.length, 8);
-    Object.assign(of, { events: [], counts: [], waiting: new Map(), drift: new Map() });
+    assert.equal(text.match(/event="spring"/g)?.length, 6);
+    Object.assign(of, { events: [], counts: [] });
     assert.doesNotMatch(await metrics.registry.metrics(), /spring/);
   });
 
   test("is one of at most so many, the latest used", async (t) => {
     const { of, read } = open(t);
-    of.events = Array.from({ length: EVENTS_TOLD_MAX + 50 }, (_, n) => eventOf(`event-${n}`));
+    of.events = Array.from({ length: EVENTS_MAX + 50 }, (_, n) => eventOf(`event-${n}`));
     const told = Object.keys(await read("stampede_event_issued"));
-    assert.equal(told.length, EVENTS_TOLD_MAX);
+    assert.equal(told.length, EVENTS_MAX);
     assert.ok(told.includes("event-0 row-lock") && !told.includes("event-249 row-lock"));
   });
 
@@ -89,23 +86,6 @@ describe("an event in use", () => {
 });
 
 describe("a queue", () => {
-  test("shows its undecided tickets, 0 while nobody waits, and nothing where nobody knows", async (t) => {
-    const { of, read } = open(t);
-    of.events = [eventOf("quiet", { mechanism: "kafka-queue" }), eventOf("no-queue")];
-    assert.deepEqual(await read("stampede_queue_length"), {});
-    of.waiting = new Map([["busy", 4_711]]);
-    assert.deepEqual(await read("stampede_queue_length"), { quiet: 0, busy: 4_711 });
-  });
-
-  test("shows who decides it, how far behind, and since when", async (t) => {
-    const { read } = open(t);
-    assert.deepEqual(await read("stampede_decider_leading"), { "": 1 });
-    assert.deepEqual(await read("stampede_decider_lag_tickets"), { "": 12 });
-    assert.deepEqual(await read("stampede_decider_oldest_undecided_seconds"), { "": 1.5 });
-    assert.deepEqual(await read("stampede_queues_halted"), { "": 1 });
-    assert.deepEqual(await read("stampede_decided_total"), { "": 4_711 });
-  });
-
   test("shows how wrong its estimates were", async (t) => {
     const { metrics, read } = open(t);
     metrics.facts.estimateError({ errorMs: 2_000 });
@@ -154,7 +134,6 @@ describe("what was mended", () => {
     assert.deepEqual(await read("stampede_reconciler_repairs_total"), {
       "rows-written": 0,
       merged: 0,
-      latched: 0,
       refused: 0,
     });
     assert.deepEqual(await read("stampede_recoveries_total"), {
@@ -173,19 +152,13 @@ describe("what was mended", () => {
     assert.equal((await read("stampede_reconciler_repairs_total"))["merged"], 5);
     assert.equal((await read("stampede_recoveries_total"))["redis-rebuild"], 1);
   });
-
-  test("is told apart from what is still different between Redis and the rows", async (t) => {
-    const { of, read } = open(t);
-    of.drift = new Map([["spring", 2]]);
-    assert.deepEqual(await read("stampede_redis_drift"), { spring: 2 });
-  });
 });
 
 describe("saturation", () => {
   test("shows the highest of the last moments, although it was over before the scrape", async (t) => {
     const of = standIns();
     const full = saturationOf(t, of);
-    const metrics = makeMetrics();
+    const metrics = makeMetrics({ mechanisms: ["row-lock"], batches: ["redis-rows"] });
     metrics.add([full.measure]);
     const read = async (): Promise<number | undefined> =>
       (await readFamily(metrics, "stampede_saturation_ratio"))["redis-line"];

@@ -110,9 +110,9 @@ function claimOf(eventId: string): string {
 
 /** Sold out, as soon as the gate opens. */
 function held(gate: Promise<void>, arrived: PromiseWithResolvers<void>): CouponIssuer {
-  const { issuers } = memorySale({ nowMs: () => 0, drawCode: () => "" });
+  const { issuerOf } = memorySale({ nowMs: () => 0, drawCode: () => "" });
   return {
-    ...issuers["row-lock"],
+    ...issuerOf("row-lock"),
     async claim() {
       arrived.resolve();
       await gate;

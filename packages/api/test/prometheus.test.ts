@@ -19,8 +19,6 @@ async function scrape(t: TestContext): Promise<string> {
     couponIssues: 1,
     soldOutAtMs: 1_796_083_200_000,
   }));
-  of.waiting = new Map([["spring", 1]]);
-  of.drift = new Map([["a-line", 1]]);
   metrics.add(everyMeasure(t, of));
   metrics.facts.batch({ kind: "redis-script", size: 3 });
   metrics.facts.roundTrip({ engine: "redis", operation: "claim", durationMs: 1 });
@@ -149,10 +147,6 @@ const AGREED = [
   "batch_size",
   "claim_duration_seconds",
   "claims_total",
-  "decided_total",
-  "decider_lag_tickets",
-  "decider_leading",
-  "decider_oldest_undecided_seconds",
   "engine_up",
   "event_coupon_issues",
   "event_issued",
@@ -163,11 +157,8 @@ const AGREED = [
   "listen_overflows_total",
   "postgres_pool",
   "queue_estimate_error_seconds",
-  "queue_length",
-  "queues_halted",
   "reconciler_repairs_total",
   "recoveries_total",
-  "redis_drift",
   "round_trip_seconds",
   "row_lock_wait_seconds",
   "saturation_ratio",

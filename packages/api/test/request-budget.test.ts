@@ -77,7 +77,7 @@ test("with tokens, one request too many gets 429 and changes nothing", async (t)
   assert.equal((await claimBy(opened, id, bos)).statusCode, 201);
 });
 
-test("with names there is none", async (t) => {
+test("without tokens no request is limited", async (t) => {
   const { app } = await openApp(t);
   const headers = { "x-user-id": "ana" };
   for (let n = 0; n < REQUESTS_AT_ONCE * 3; n += 1) {

@@ -11,8 +11,9 @@ import { connect } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
 import { describe, test } from "node:test";
 import type { TestContext } from "node:test";
+import { until } from "@stampede/domain/contracts";
 import type { Progress, ProgressFeed } from "@stampede/domain";
-import { STREAM_BOUNDS } from "../src/routes/stream.ts";
+import { inParts, STREAM_BOUNDS } from "../src/routes/stream.ts";
 import { openApp } from "./support/app.ts";
 import type { TestApp } from "./support/app.ts";
 
@@ -36,13 +37,17 @@ describe("a stream that nobody reads", () => {
     const deaf = await Promise.all(
       Array.from({ length: DEAF }, async () => (await openStream(t, opened)).pause()),
     );
-    await until(() => feed.watching() === DEAF + 1);
+    await until(() => feed.watching() === DEAF + 1, "all watch");
     const residentBytes = process.memoryUsage.rss();
     let frames = 0;
     while (feed.watching() > 1 && frames < FRAMES_MAX) {
       for (let n = 0; n < FRAMES_A_TURN; n += 1) feed.tell((frames += 1));
       // In step with the one who reads: the bound is for those who do not.
-      await until(() => received.includes(`id: ${frames}\n`) || feed.watching() === 0);
+      await until(
+        () => received.includes(`id: ${frames}\n`) || feed.watching() === 0,
+        `frame ${frames} is read`,
+        { pollMs: 0 },
+      );
     }
     t.diagnostic(`${frames} frames until the last of them was dropped`);
     assert.equal(feed.watching(), 1, "the one that is read, and no other");
@@ -53,8 +58,28 @@ describe("a stream that nobody reads", () => {
     one!.resume();
     await once(one!, "close", { signal: AbortSignal.timeout(WAIT_MS_MAX) });
     feed.tell((frames += 1));
-    await until(() => received.includes(`id: ${frames}\n`));
+    await until(() => received.includes(`id: ${frames}\n`), "the last frame is read");
   });
+});
+
+// Red when all are written to at once, or somebody who stays is left out of a round.
+describe("what keeps a stream open", () => {
+  for (const count of [0, 1, 7, 1_000]) {
+    test(`is written to ${count} watchers part by part, once a round to each`, () => {
+      const all = new Set(Array.from({ length: count }, (_, n) => n));
+      let taken: number[] = [];
+      const takePart = inParts(all, 10, (one) => taken.push(one));
+      for (let round = 0; round < 3; round += 1) {
+        taken = [];
+        for (let part = 1; part <= 10; part += 1) {
+          takePart();
+          assert.equal(taken.length, Math.ceil((count * part) / 10));
+        }
+        assert.deepEqual(new Set(taken), all);
+        assert.equal(taken.length, count);
+      }
+    });
+  }
 });
 
 describe("the cap of streams", () => {
@@ -73,7 +98,7 @@ describe("the cap of streams", () => {
     const telling = Promise.all(
       sockets.map(async (socket) => headOf(socket).finally(() => (told += 1))),
     );
-    await until(() => told === CAP);
+    await until(() => told === CAP, "those above the cap are told");
     known.resolve();
     const heads = await telling;
     const refused = heads.filter((head) => head.startsWith("HTTP/1.1 503 "));
@@ -86,7 +111,7 @@ describe("the cap of streams", () => {
     assert.equal(feed.watching(), CAP);
     // A place is given again.
     sockets[heads.findIndex((head) => head.startsWith("HTTP/1.1 200 "))]!.destroy();
-    await until(() => feed.watching() === CAP - 1);
+    await until(() => feed.watching() === CAP - 1, "one watcher is gone");
     assert.match(await headOf(await openStream(t, opened)), /^HTTP\/1.1 200 /);
   });
 
@@ -111,6 +136,8 @@ function hurriedFeed(known: Promise<void> = Promise.resolve()): HurriedFeed {
     decided: null,
     perSecond: 0,
     lastWinningTicket: null,
+    stalled: false,
+    voided: false,
   });
   return {
     async watch(_eventId, onProgress) {
@@ -153,12 +180,4 @@ async function headOf(socket: Socket): Promise<string> {
   });
   while (!/\r\n\r\n.*[}\n]/s.test(received)) await once(socket, "data", { signal });
   return received;
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  const endMs = performance.now() + WAIT_MS_MAX;
-  while (!condition()) {
-    assert.ok(performance.now() < endMs, "not in time");
-    await new Promise(setImmediate);
-  }
 }

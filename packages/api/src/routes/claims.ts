@@ -1,14 +1,14 @@
-import type { Claimed, EventId, Mechanism, Result, UserId } from "@stampede/domain";
-import {
-  claimCoupon,
-  claimStatus,
-  EngineFault,
-  invariant,
-  MECHANISMS,
-  parseEventId,
+import type {
+  Claimed,
+  ClaimStatus,
+  EventId,
+  MechanismFacts,
+  Result,
+  UserId,
 } from "@stampede/domain";
+import { claimCoupon, claimStatus, EngineFault, invariant, parseEventId } from "@stampede/domain";
 import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler } from "fastify";
-import type { Dependencies } from "../app.ts";
+import type { Dependencies } from "../dependencies.ts";
 import { logged, sendProblem } from "../errors.ts";
 import { outcomeOf } from "../metrics.ts";
 import type { ClaimOutcome } from "../metrics.ts";
@@ -40,18 +40,19 @@ export async function claimRoutes(app: FastifyInstance, dependencies: Dependenci
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
   app.decorateRequest("userId", null);
-  for (const mechanism of MECHANISMS) claimRoute(app, dependencies, mechanism);
+  for (const { facts } of dependencies.mechanisms.values()) claimRoute(app, dependencies, facts);
   statusRoute(app, dependencies);
 }
 
-function claimRoute(app: FastifyInstance, dependencies: Dependencies, mechanism: Mechanism): void {
+function claimRoute(app: FastifyInstance, dependencies: Dependencies, facts: MechanismFacts): void {
+  const mechanism = facts.name;
   const { metrics, monotonicMs } = dependencies;
 
   app.post<{ Params: { id: string } }>(
-    claimPath(mechanism, ":id"),
+    claimPath(facts.version, ":id"),
     {
       bodyLimit: CLAIM_BODY_BYTES_MAX,
-      schema: claimSchema(mechanism),
+      schema: claimSchema(facts),
       onRequest: [refuseStrangers(dependencies), forgetTypeOfNothing],
     },
     // Not an async function: for each of ten thousand claims at one instant that would be 700 bytes of
@@ -63,7 +64,7 @@ function claimRoute(app: FastifyInstance, dependencies: Dependencies, mechanism:
       const form = refuseClaimBody(request);
       const eventId = parseEventId(request.params.id);
       if (form !== null || eventId === null) {
-        refuse(request, reply, form ?? { kind: "no-such-event" }, null);
+        answerRefusal(request, reply, form ?? { kind: "no-such-event" }, null);
         return;
       }
       const counted = (outcome: ClaimOutcome): void =>
@@ -120,12 +121,12 @@ function enters(
   admit: Dependencies["admit"],
 ): boolean {
   if (!person.ok) {
-    refuse(request, reply, person.refusal, null);
+    answerRefusal(request, reply, person.refusal, null);
     return false;
   }
   const retryAfterMs = admit === null ? 0 : admit(person.value, request.ip);
   if (retryAfterMs > 0) {
-    refuse(request, reply, { kind: "too-many-requests", retryAfterMs }, null);
+    answerRefusal(request, reply, { kind: "too-many-requests", retryAfterMs }, null);
     return false;
   }
   request.userId = person.value;
@@ -172,28 +173,34 @@ function statusRoute(app: FastifyInstance, dependencies: Dependencies): void {
       const { userId } = request;
       invariant(userId !== null, "strangers are refused before");
       const ticket = wholeNumber("ticket", request.query.ticket);
-      if (!ticket.ok) return refuse(request, reply, ticket.refusal, null);
+      if (!ticket.ok) return answerRefusal(request, reply, ticket.refusal, null);
       const eventId = parseEventId(request.params.id);
-      if (eventId === null) return refuse(request, reply, { kind: "no-such-event" }, null);
+      if (eventId === null) return answerRefusal(request, reply, { kind: "no-such-event" }, null);
       const question = { eventId, userId, ticket: ticket.value };
       const status = await claimStatus(dependencies, question);
-      if (!status.ok) return refuse(request, reply, status.refusal, eventId);
-      if (status.value.kind === "queued") {
-        reply.header("retry-after", pollSeconds(status.value.ticket.estimate?.seconds ?? 1));
-      }
+      if (!status.ok) return answerRefusal(request, reply, status.refusal, eventId);
+      const retryAfter = retryAfterOf(status.value);
+      if (retryAfter !== null) reply.header("retry-after", retryAfter);
       return reply.header("cache-control", "no-store").send(statusOnWire(eventId, status.value));
     },
   );
 }
 
-function refuse(
+function answerRefusal(
   request: FastifyRequest,
   reply: FastifyReply,
   refusal: Refusal,
   eventId: EventId | null,
 ): FastifyReply {
-  request.log.debug(logged(request, refusal), "refused");
+  request.log.debug(logged(request, refusal), "the request was refused");
   return sendProblem(reply, problemOf(refusal, eventId));
+}
+
+/** Null: what was told is final, or nothing is under way. */
+function retryAfterOf(status: ClaimStatus): string | null {
+  if (status.kind === "queued") return pollSeconds(status.ticket.estimate?.seconds ?? 1);
+  if (status.kind === "stalled") return String(POLL_SECONDS_MAX);
+  return status.kind === "pending" ? "1" : null;
 }
 
 /** A person near the front asks every second, one far behind every ten. */
@@ -201,15 +208,15 @@ function pollSeconds(seconds: number): string {
   return String(Math.min(POLL_SECONDS_MAX, Math.max(1, Math.floor(seconds / 2))));
 }
 
-function claimSchema(mechanism: Mechanism): Record<string, unknown> {
+function claimSchema({ name, queues }: MechanismFacts): Record<string, unknown> {
   return {
-    summary: `Claim a coupon (${mechanism})`,
+    summary: `Claim a coupon (${name})`,
     description: "Needs no body. Repeating it is safe: the person is the idempotency key.",
     security: [{ person: [] }],
     response: {
       200: CouponIssueSchema,
       201: CouponIssueSchema,
-      ...(mechanism === "kafka-queue" ? { 202: TicketSchema } : {}),
+      ...(queues ? { 202: TicketSchema } : {}),
       "4xx": problemResponse("refused: nothing changed"),
       503: problemResponse("unavailable (not applied) or outcome-unknown (perhaps applied)"),
     },

@@ -1,13 +1,17 @@
 import { randomBytes } from "node:crypto";
 import type { EventChange, EventId, EventReading, NewEvent, Result } from "@stampede/domain";
-import { changeEvent, createEvent, ok, parseEventId, refuse } from "@stampede/domain";
-import type { FastifyInstance, FastifyReply, onRequestHookHandler } from "fastify";
-import type { Dependencies } from "../app.ts";
+import { changeEvent, createEvent, ok, parseEventId, refuse, voidEvent } from "@stampede/domain";
+import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler } from "fastify";
+import { Type } from "typebox";
+import type { Dependencies } from "../dependencies.ts";
 import { logged, sendProblem } from "../errors.ts";
 import { problemOf } from "../problems.ts";
+import { recentPages } from "../recent-pages.ts";
+import type { RecentPages } from "../recent-pages.ts";
 import type { EdgeRefusal, Refusal } from "../problems.ts";
 import {
   EventChangeSchema,
+  EventListQuerySchema,
   EventListSchema,
   EventSchema,
   IssueListSchema,
@@ -17,41 +21,51 @@ import {
 } from "../schemas.ts";
 import type { EventChangeBody, NewEventBody } from "../schemas.ts";
 import { eventOnWire, listedIssueOnWire } from "../wire.ts";
-import { invalid, pageRequest, timeMs, versionOfTag } from "./form.ts";
+import { invalid, isNothing, pageRequest, timeMs, versionOfTag } from "./form.ts";
 
 type ById = { Params: { id: string } };
+type NoSuchEvent = { readonly kind: "no-such-event" };
 type Paged = { Querystring: { limit?: string; cursor?: string } };
+type Listed = { Querystring: Paged["Querystring"] & { all?: "true" | "false" } };
 
 const problems = { "4xx": problemResponse("refused"), "5xx": problemResponse("failed") };
 const ISSUES_PAGE_SIZE = 100;
 
 /** Events: read by anyone, made and changed by an operator. */
 export async function eventRoutes(app: FastifyInstance, dependencies: Dependencies): Promise<void> {
-  readingRoutes(app, dependencies);
-  createRoute(app, dependencies);
-  changeRoute(app, dependencies);
+  const pages = recentPages(dependencies.monotonicMs);
+  readingRoutes(app, dependencies, pages);
+  createRoute(app, dependencies, pages);
+  changeRoute(app, dependencies, pages);
+  voidRoute(app, dependencies, pages);
   issuesRoute(app, dependencies);
 }
 
-function readingRoutes(app: FastifyInstance, dependencies: Dependencies): void {
+function readingRoutes(app: FastifyInstance, dependencies: Dependencies, pages: RecentPages): void {
   const { store } = dependencies;
-  app.get<Paged>(
+  app.get<Listed>(
     "/events",
     {
       schema: {
         summary: "Events, newest first",
-        querystring: PageQuerySchema,
+        querystring: EventListQuerySchema,
         response: { 200: EventListSchema, ...problems },
       },
     },
     async (request, reply) => {
       const page = pageRequest(request.query);
       if (!page.ok) return send(reply, page.refusal);
-      const listed = await store.list(page.value);
-      if (!listed.ok) return send(reply, listed.refusal);
-      const { entries, next, nowMs } = listed.value;
-      const events = entries.map((event) => body(dependencies, { event, nowMs }));
-      return reply.header("cache-control", "no-store").send({ events, next });
+      const wanted = { ...page.value, all: request.query.all === "true" };
+      const text = await pages.of(JSON.stringify(wanted), async () => {
+        const listed = await store.list(wanted);
+        if (!listed.ok) return listed;
+        const { entries, next, nowMs } = listed.value;
+        const events = entries.map((event) => body(dependencies, { event, nowMs }));
+        return ok(reply.serialize({ events, next }));
+      });
+      if (!text.ok) return send(reply, text.refusal);
+      reply.header("cache-control", "no-store").type("application/json; charset=utf-8");
+      return reply.send(text.value);
     },
   );
   app.get<ById>(
@@ -71,14 +85,19 @@ function readingRoutes(app: FastifyInstance, dependencies: Dependencies): void {
   );
 }
 
-function createRoute(app: FastifyInstance, dependencies: Dependencies): void {
+const NEW_EVENT = { additionalProperties: false, title: "NewEvent" };
+
+function createRoute(app: FastifyInstance, dependencies: Dependencies, pages: RecentPages): void {
+  const mechanism = Type.Union(
+    [...dependencies.mechanisms.keys()].map((name) => Type.Literal(name)),
+  );
   app.post<{ Body: NewEventBody }>(
     "/events",
     {
       schema: {
         summary: "Make an event",
         security: [{ operator: [] }],
-        body: NewEventSchema,
+        body: Type.Object({ ...NewEventSchema.properties, mechanism }, NEW_EVENT),
         response: { 201: EventSchema, ...problems },
       },
       onRequest: refuseNonOperators(dependencies),
@@ -86,7 +105,7 @@ function createRoute(app: FastifyInstance, dependencies: Dependencies): void {
     async (request, reply) => {
       const wanted = newEventOf(request.body);
       if (!wanted.ok) return send(reply, wanted.refusal);
-      const created = await createEvent(dependencies.store, wanted.value);
+      const created = await createEvent(dependencies, wanted.value).finally(pages.forget);
       if (!created.ok) return send(reply, created.refusal, wanted.value.id);
       reply.code(201).header("location", `/events/${wanted.value.id}`);
       return sendEvent(reply, dependencies, created.value);
@@ -94,7 +113,7 @@ function createRoute(app: FastifyInstance, dependencies: Dependencies): void {
   );
 }
 
-function changeRoute(app: FastifyInstance, dependencies: Dependencies): void {
+function changeRoute(app: FastifyInstance, dependencies: Dependencies, pages: RecentPages): void {
   app.patch<ById & { Body: EventChangeBody }>(
     "/events/:id",
     {
@@ -109,16 +128,47 @@ function changeRoute(app: FastifyInstance, dependencies: Dependencies): void {
     async (request, reply) => {
       const change = changeOf(request.body);
       if (!change.ok) return send(reply, change.refusal);
-      const id = parseEventId(request.params.id);
-      if (id === null) return send(reply, { kind: "no-such-event" });
-      const tag = request.headers["if-match"];
-      if (tag === undefined) return send(reply, { kind: "precondition-required" });
-      const version = versionOfTag(tag) ?? 0;
-      const changed = await changeEvent(dependencies.store, { id, version, change: change.value });
-      if (!changed.ok) return send(reply, changed.refusal, id);
+      const at = addressed(request);
+      if (!at.ok) return send(reply, at.refusal);
+      const wanted = { ...at.value, change: change.value };
+      const changed = await changeEvent(dependencies, wanted).finally(pages.forget);
+      if (!changed.ok) return send(reply, changed.refusal, wanted.id);
       return sendEvent(reply, dependencies, changed.value);
     },
   );
+}
+
+function voidRoute(app: FastifyInstance, dependencies: Dependencies, pages: RecentPages): void {
+  app.post<ById>(
+    "/events/:id/void",
+    {
+      schema: {
+        summary: "End an event whose line is halted: who has no coupon gets none",
+        security: [{ operator: [] }],
+        response: { 200: EventSchema, ...problems },
+      },
+      onRequest: refuseNonOperators(dependencies),
+    },
+    async (request, reply) => {
+      if (!isNothing(request.body)) return send(reply, invalid("The body must be empty or {}."));
+      const at = addressed(request);
+      if (!at.ok) return send(reply, at.refusal);
+      const voided = await voidEvent(dependencies, at.value).finally(pages.forget);
+      if (!voided.ok) return send(reply, voided.refusal, at.value.id);
+      return sendEvent(reply, dependencies, voided.value);
+    },
+  );
+}
+
+/** The event that is named, and the version of it that the operator has seen. */
+function addressed(
+  request: FastifyRequest<ById>,
+): Result<{ readonly id: EventId; readonly version: number }, EdgeRefusal | NoSuchEvent> {
+  const id = parseEventId(request.params.id);
+  if (id === null) return refuse({ kind: "no-such-event" });
+  const tag = request.headers["if-match"];
+  if (tag === undefined) return refuse({ kind: "precondition-required" });
+  return ok({ id, version: versionOfTag(tag) ?? 0 });
 }
 
 function issuesRoute(app: FastifyInstance, dependencies: Dependencies): void {
@@ -152,8 +202,9 @@ function issuesRoute(app: FastifyInstance, dependencies: Dependencies): void {
 
 function newEventOf(wanted: NewEventBody): Result<NewEvent, EdgeRefusal> {
   const id = wanted.id === undefined ? madeUpId() : parseEventId(wanted.id);
-  if (id === null) return refuse(invalid("id is not one"));
-  if (!wanted.name.isWellFormed()) return refuse(invalid("name has half a character"));
+  if (id === null) return refuse(invalid("id is not a valid event id"));
+  if (!wanted.name.isWellFormed())
+    return refuse(invalid("name contains half a character (a lone surrogate)"));
   const opensAtMs = timeMs("opensAt", wanted.opensAt);
   if (!opensAtMs.ok) return opensAtMs;
   const closesAtMs = timeMs("closesAt", wanted.closesAt ?? null);
@@ -166,12 +217,14 @@ function newEventOf(wanted: NewEventBody): Result<NewEvent, EdgeRefusal> {
     opensAtMs: opensAtMs.value ?? null,
     closesAtMs: closesAtMs.value,
     pace: wanted.pace ?? null,
+    listed: wanted.listed ?? true,
   });
 }
 
 function changeOf(wanted: EventChangeBody): Result<EventChange, EdgeRefusal> {
   const { opensAt, closesAt, ...others } = wanted;
-  if (others.name?.isWellFormed() === false) return refuse(invalid("name has half a character"));
+  if (others.name?.isWellFormed() === false)
+    return refuse(invalid("name contains half a character (a lone surrogate)"));
   const opensAtMs = timeMs("opensAt", opensAt);
   if (!opensAtMs.ok) return opensAtMs;
   const closesAtMs = timeMs("closesAt", closesAt);
@@ -201,7 +254,7 @@ function refuseNonOperators({ identity }: Dependencies): onRequestHookHandler {
 }
 
 function send(reply: FastifyReply, refusal: Refusal, eventId: EventId | null = null): FastifyReply {
-  reply.request.log.info(logged(reply.request, refusal), "refused");
+  reply.request.log.info(logged(reply.request, refusal), "the request was refused");
   return sendProblem(reply, problemOf(refusal, eventId));
 }
 
@@ -216,6 +269,14 @@ function sendEvent(
     .send(body(dependencies, reading));
 }
 
-function body({ issuers }: Dependencies, { event, nowMs }: EventReading): Record<string, unknown> {
-  return eventOnWire(event, { nowMs, available: issuers[event.mechanism].available(event.id) });
+function body(
+  { mechanisms }: Dependencies,
+  { event, nowMs }: EventReading,
+): Record<string, unknown> {
+  const mechanism = mechanisms.get(event.mechanism);
+  return eventOnWire(event, {
+    nowMs,
+    version: mechanism?.facts.version ?? null,
+    available: mechanism?.issuer.available(event.id) ?? false,
+  });
 }

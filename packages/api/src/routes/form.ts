@@ -43,12 +43,17 @@ function isJson(contentType: string | undefined): boolean {
 function isEmptyObject(body: Buffer): boolean {
   try {
     const value: unknown = JSON.parse(utf8.decode(body));
-    if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
-    return Object.keys(value).length === 0;
+    return value !== null && isNothing(value);
   } catch {
     // No JSON, or no UTF-8: whatever the parser says of it would echo the input.
     return false;
   }
+}
+
+/** No body, or `{}`. */
+export function isNothing(body: unknown): boolean {
+  if (body === undefined || body === null) return true;
+  return typeof body === "object" && !Array.isArray(body) && Object.keys(body).length === 0;
 }
 
 /** A whole number of at most 2^53 - 1 in a query; null where it is absent. */

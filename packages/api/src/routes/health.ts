@@ -1,16 +1,15 @@
 import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
-import type { Dependencies } from "../app.ts";
+import type { Dependencies } from "../dependencies.ts";
 import { ReadinessSchema } from "../schemas.ts";
-
-export type EngineState = "up" | "down" | "off";
 
 /** What machines ask: liveness, readiness, metrics, the description of the API. */
 export async function healthRoutes(
   app: FastifyInstance,
   dependencies: Dependencies,
 ): Promise<void> {
-  const { engines, isReady, metrics } = dependencies;
+  const { engines, mechanisms, metrics } = dependencies;
+  const isReady = (): boolean => [...mechanisms.values()].some(({ available }) => available());
   app.get(
     "/healthz",
     {
@@ -32,9 +31,7 @@ export async function healthRoutes(
     async (_request, reply) => reply.code(isReady() ? 200 : 503).send({ engines: engines() }),
   );
   app.get("/metrics", { schema: { summary: "Prometheus metrics" } }, async (_request, reply) =>
-    reply
-      .header("content-type", metrics.registry.contentType)
-      .send(await metrics.registry.metrics()),
+    reply.header("content-type", metrics.registry.contentType).send(await metrics.read()),
   );
   app.get("/openapi.json", { schema: { summary: "This description" } }, async () => app.swagger());
 }

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import fastifyHelmet from "@fastify/helmet";
 import fastifyStatic from "@fastify/static";
 import type { FastifyInstance } from "fastify";
-import type { Dependencies } from "../app.ts";
+import type { Dependencies } from "../dependencies.ts";
 
 const PUBLIC_FOLDER = join(import.meta.dirname, "../../../../web/public");
 // From where this package finds it: a deployment image holds no other copy, the page none at all.

@@ -2,22 +2,18 @@ import type { ServerResponse } from "node:http";
 import type { Progress } from "@stampede/domain";
 import { parseEventId } from "@stampede/domain";
 import type { FastifyInstance } from "fastify";
-import type { Dependencies } from "../app.ts";
+import type { Dependencies, StreamBounds } from "../dependencies.ts";
 import { sendProblem } from "../errors.ts";
 import { problemOf } from "../problems.ts";
 import { progressFrame } from "../progress.ts";
+import type { Frame } from "../progress.ts";
 import { problemResponse } from "../schemas.ts";
-
-/** What the streams of one process may cost. */
-export type StreamBounds = {
-  /** One more watcher is turned away. */
-  readonly streamsMax: number;
-  /** A watcher that has not read this much is dropped; it finds its place again by reconnecting. */
-  readonly unreadBytesMax: number;
-};
 
 export const STREAM_BOUNDS: StreamBounds = { streamsMax: 20_000, unreadBytesMax: 64 * 1024 };
 const COMMENT_EVERY_MS = 15_000;
+/** In so many parts: all at once would hold up whoever claims just then. */
+const COMMENT_PARTS = 150;
+const GONE = { kind: "no-such-event" } as const;
 const RETRY_MS_MIN = 1_000;
 const RETRY_MS_SPREAD = 4_000;
 
@@ -28,12 +24,13 @@ export async function streamRoutes(
 ): Promise<void> {
   const watchers = new Set<ServerResponse>();
   // Whose event is still looked up: they count too, or a crowd of one instant would pass the bound.
-  let opening = 0;
+  let beingLookedUp = 0;
   const { feed, metrics, random } = dependencies;
   const { streamsMax, unreadBytesMax } = dependencies.streamBounds ?? STREAM_BOUNDS;
-  const timer = setInterval(() => {
-    for (const response of watchers) write(response, ": still here\n\n", unreadBytesMax);
-  }, COMMENT_EVERY_MS);
+  const comment = inParts(watchers, COMMENT_PARTS, (response) =>
+    write(response, ": still here\n\n", unreadBytesMax),
+  );
+  const timer = setInterval(comment, COMMENT_EVERY_MS / COMMENT_PARTS);
   timer.unref();
   // A shutdown ends the streams first, so that the server can close; `retry:` spreads the return.
   app.addHook("preClose", (done) => {
@@ -60,12 +57,13 @@ export async function streamRoutes(
     },
     async (request, reply) => {
       const eventId = parseEventId(request.params.id);
-      if (eventId === null) return sendProblem(reply, problemOf({ kind: "no-such-event" }));
-      if (watchers.size + opening >= streamsMax) {
-        const detail = "Too many watch already. Ask for your status instead.";
+      if (eventId === null) return sendProblem(reply, problemOf(GONE));
+      if (watchers.size + beingLookedUp >= streamsMax) {
+        const detail = "Too many people watch already. Ask for your status instead.";
         return sendProblem(reply, problemOf({ kind: "unavailable", detail, retryAfterMs: 10_000 }));
       }
-      const response = reply.raw;
+      const { raw: response } = reply;
+      const inChunks = request.raw.httpVersion === "1.1";
       let started = false;
       const tell = (progress: Progress): void => {
         if (!started) {
@@ -73,13 +71,13 @@ export async function streamRoutes(
           reply.hijack();
           start(response, String(reply.getHeader("date")), retryMs(random));
         }
-        write(response, progressFrame(progress), unreadBytesMax);
+        writeFrame(response, progressFrame(progress), { inChunks, unreadBytesMax });
       };
-      opening += 1;
+      beingLookedUp += 1;
       const stop = await feed.watch(eventId, tell).finally(() => {
-        opening -= 1;
+        beingLookedUp -= 1;
       });
-      if (stop === null) return sendProblem(reply, problemOf({ kind: "no-such-event" }));
+      if (stop === null) return sendProblem(reply, problemOf(GONE));
       watchers.add(response);
       metrics.streams.inc();
       const end = (): void => {
@@ -92,6 +90,26 @@ export async function streamRoutes(
       return reply;
     },
   );
+}
+
+/** Each call takes the next part; who came or left meanwhile makes it a little longer or shorter. */
+export function inParts<One>(
+  all: ReadonlySet<One>,
+  parts: number,
+  take: (one: One) => void,
+): () => void {
+  let left = all.values();
+  let [part, taken] = [0, 0];
+  return () => {
+    if (part === 0) [left, taken] = [all.values(), 0];
+    const due = Math.ceil((all.size * (part + 1)) / parts);
+    for (; taken < due; taken += 1) {
+      const next = left.next();
+      if (next.done === true) break;
+      take(next.value);
+    }
+    part = (part + 1) % parts;
+  };
 }
 
 /** Past the framework, so with the date that it would have written. */
@@ -109,6 +127,22 @@ function start(response: ServerResponse, date: string, retry: number): void {
 function write(response: ServerResponse, frame: string | Buffer, unreadBytesMax: number): void {
   if (response.writableLength > unreadBytesMax) response.destroy();
   else if (!response.writableEnded) response.write(frame);
+}
+
+/**
+ * In chunks it goes past the framework, which would frame the same bytes for each of ten thousand. Not
+ * while that still holds something back, which has to come first.
+ */
+function writeFrame(
+  response: ServerResponse,
+  { text, chunk }: Frame,
+  how: { readonly inChunks: boolean; readonly unreadBytesMax: number },
+): void {
+  const { socket, writableLength } = response;
+  const isPassedOn = socket !== null && writableLength === socket.writableLength;
+  if (!how.inChunks || !isPassedOn) write(response, text, how.unreadBytesMax);
+  else if (writableLength > how.unreadBytesMax) response.destroy();
+  else if (!response.writableEnded) socket.write(chunk);
 }
 
 function retryMs(random: () => number): number {

@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import type { TestContext } from "node:test";
 import { codeFromRandom, parseEventId } from "@stampede/domain";
-import type { EventId, Issuers, ProgressFeed } from "@stampede/domain";
-import { memorySale } from "@stampede/domain/memory";
+import type { CouponIssuer, EventId, ProgressFeed } from "@stampede/domain";
+import { memoryMechanisms, memorySale } from "@stampede/domain/memory";
 import type { MemorySale } from "@stampede/domain/memory";
 import type { FastifyInstance, LightMyRequestResponse } from "fastify";
 import { pino } from "pino";
@@ -12,7 +12,7 @@ import type { Identity } from "../../src/identity.ts";
 import { makeMetrics } from "../../src/metrics.ts";
 import type { Admit } from "../../src/request-budget.ts";
 import type { Metrics } from "../../src/metrics.ts";
-import type { StreamBounds } from "../../src/routes/stream.ts";
+import type { StreamBounds } from "../../src/dependencies.ts";
 
 export const ADMIN_TOKEN = "a-token-for-tests-only";
 export const OPERATOR = { authorization: `Bearer ${ADMIN_TOKEN}` };
@@ -25,18 +25,21 @@ export type TestApp = {
   readonly lines: string[];
   readonly clock: { nowMs: number };
   readonly drain: () => void;
+  /** Whether the mechanisms can take claims; a test sets it. */
+  readonly isUp: { all: boolean };
 };
 
 /** The whole HTTP edge on memory adapters; `issuers` replaces some of them. */
 export async function openApp(
   t: TestContext,
   options: {
-    readonly issuers?: Partial<Issuers>;
+    readonly issuers?: Readonly<Record<string, CouponIssuer>>;
     readonly logLevel?: string;
     readonly identity?: Identity;
     readonly admit?: Admit;
     readonly feed?: ProgressFeed;
     readonly streamBounds?: StreamBounds;
+    readonly random?: () => number;
   } = {},
 ): Promise<TestApp> {
   const clock = { nowMs: Date.parse("2026-12-01T00:00:00.000Z") };
@@ -45,24 +48,32 @@ export async function openApp(
     nowMs: () => clock.nowMs,
     drawCode: () => codeFromRandom(randomBytes(26)),
   });
-  const metrics = makeMetrics();
+  const metrics = makeMetrics({
+    mechanisms: memoryMechanisms.map(({ name }) => name),
+    batches: [],
+  });
+  const isUp = { all: true };
   let draining = false;
   const app = await buildApp(
     {
       store: sale.store,
-      issuers: { ...sale.issuers, ...options.issuers },
+      mechanisms: new Map(
+        [...sale.mechanisms].map(([name, { facts, issuer }]) => [
+          name,
+          { facts, issuer: options.issuers?.[name] ?? issuer, available: () => isUp.all },
+        ]),
+      ),
       feed: options.feed ?? sale.feed,
       findMechanism: sale.findMechanism,
       identity: options.identity ?? devIdentity(ADMIN_TOKEN),
       admit: options.admit ?? null,
       metrics,
       engines: () => ({ postgres: "up", redis: "up", kafka: "off" }),
-      isReady: () => true,
       isDraining: () => draining,
       takesClaims: true,
       nowMs: () => clock.nowMs,
       monotonicMs: () => performance.now(),
-      random: () => 0.5,
+      random: options.random ?? (() => 0.5),
       ...(options.streamBounds === undefined ? {} : { streamBounds: options.streamBounds }),
     },
     pino({ level: options.logLevel ?? "info" }, { write: (line) => lines.push(line) }),
@@ -71,7 +82,7 @@ export async function openApp(
   const drain = (): void => {
     draining = true;
   };
-  return { app, sale, metrics, lines, clock, drain };
+  return { app, sale, metrics, lines, clock, drain, isUp };
 }
 
 /** Makes an event by the operator's own route. */
@@ -91,7 +102,9 @@ export async function makeEvent(
   return id;
 }
 
-export const VERSION = { "row-lock": "v1", "redis-counter": "v2", "kafka-queue": "v3" } as const;
+export const VERSION = Object.fromEntries(
+  memoryMechanisms.map(({ name, version }) => [name, version]),
+);
 
 export async function claim(
   { app }: TestApp,

@@ -1,19 +1,18 @@
-// Every figure that main.ts wires, read from stand-ins whose numbers a test may change.
+// Every figure that serve.ts wires, read from stand-ins whose numbers a test may change.
 import type { TestContext } from "node:test";
-import type { CouponEvent, EventId, Mechanism } from "@stampede/domain";
+import type { CouponEvent, EngineState, EventId, Mechanism } from "@stampede/domain";
 import { listenOverflowsMeasures } from "../../src/listen-overflows.ts";
 import {
-  deciderMeasures,
   engineMeasure,
   eventMeasures,
   issueCountMeasures,
   poolMeasures,
-  queueLengthMeasure,
-  redisDriftMeasure,
 } from "../../src/measures.ts";
 import type { Measure } from "../../src/metrics.ts";
 import { saturation } from "../../src/saturation.ts";
 import type { Saturation } from "../../src/saturation.ts";
+
+export const EVENTS_MAX = 200;
 
 export type StandIns = {
   /** In use, the latest used first. */
@@ -24,12 +23,11 @@ export type StandIns = {
     readonly couponIssues: number;
     readonly soldOutAtMs: number | null;
   }[];
-  waiting: ReadonlyMap<string, number> | null;
-  drift: ReadonlyMap<string, number>;
   pool: { readonly open: number; readonly idle: number; readonly waiting: number };
   /** As the kernel writes it; null off Linux. */
   netstat: string | null;
   taken: Record<string, number>;
+  engines: Record<string, EngineState>;
   nowMs: number;
 };
 
@@ -44,6 +42,8 @@ export function eventOf(id: string, of: Partial<CouponEvent> = {}): CouponEvent 
     closesAtMs: null,
     paused: false,
     pace: null,
+    listed: true,
+    voided: false,
     version: 1,
     ...of,
   };
@@ -53,11 +53,10 @@ export function standIns(): StandIns {
   return {
     events: [],
     counts: [],
-    waiting: null,
-    drift: new Map(),
     pool: { open: 5, idle: 2, waiting: 7 },
     netstat: "TcpExt: ListenOverflows\nTcpExt: 3\n",
     taken: { "redis-line": 0, "event-loop": 0 },
+    engines: { postgres: "up", redis: "down", kafka: "off" },
     nowMs: 0,
   };
 }
@@ -77,19 +76,10 @@ export function everyMeasure(t: TestContext, of: StandIns): Measure[] {
       of.events.slice(0, eventsMax).map((event) => ({ event })),
   };
   return [
-    ...eventMeasures(directory),
+    ...eventMeasures(directory, EVENTS_MAX),
     ...issueCountMeasures({ last: () => of.counts }),
-    queueLengthMeasure(directory, () => of.waiting),
-    redisDriftMeasure(() => of.drift),
-    ...poolMeasures({ shared: { usage: () => of.pool } }),
-    engineMeasure({ postgres: () => "up", redis: () => "down", kafka: () => "off" }),
-    ...deciderMeasures(() => ({
-      leading: true,
-      lag: 12,
-      oldestUndecidedMs: 1_500,
-      decided: 4_711,
-      halted: 1,
-    })),
+    ...poolMeasures(new Map([["shared", { usage: () => of.pool }]])),
+    engineMeasure(() => of.engines),
     saturationOf(t, of).measure,
     ...listenOverflowsMeasures(() => of.netstat),
   ];

@@ -1,0 +1,79 @@
+// What a process of the service is, by the environment and by who started it: all there is, one of
+// several workers, or the primary that starts those.
+import type { Logger } from "pino";
+import { pino } from "pino";
+import { readConfig } from "./config.ts";
+import type { Config } from "./config.ts";
+import type { Host } from "./host.ts";
+import { announce } from "./listening.ts";
+import type { DatabaseRoom } from "./listening.ts";
+import { untilStopped } from "./shutdown.ts";
+import { runPrimary } from "./workers/primary.ts";
+import { isWorker, workerHost } from "./workers/worker.ts";
+
+type Server = {
+  readonly serve: (
+    config: Config,
+    around: Readonly<{ log: Logger; stack: AsyncDisposableStack; host: Host }>,
+  ) => Promise<void>;
+};
+
+type Load = () => Promise<Server>;
+
+/** Ends the process when everything is done. */
+export async function runProgram(
+  environment: Readonly<Record<string, string | undefined>>,
+  load: Load,
+): Promise<void> {
+  const reading = readConfig(environment);
+  if (!reading.ok) {
+    const faults = reading.faults.map((fault) => `- ${fault}\n`).join("");
+    process.stderr.write(`Stampede cannot start:\n${faults}`);
+    process.exitCode = 2;
+    return;
+  }
+  const { config } = reading;
+  const log = pino({ level: config.logLevel });
+  if (isWorker()) await runServer(config, load, { log, host: workerHost(log) });
+  else if (config.workers === 1) await runServer(config, load, { log, host: alone(config, log) });
+  else process.exitCode = await runPrimary(config, { environment, log, cannotStart });
+  // A signal in the middle of start-up leaves behind what was being opened just then.
+  process.exit();
+}
+
+async function runServer(
+  config: Config,
+  load: Load,
+  { log, host }: Readonly<{ log: Logger; host: Host }>,
+): Promise<void> {
+  const stack = new AsyncDisposableStack();
+  try {
+    const { serve } = await load();
+    await Promise.race([serve(config, { log, stack, host }), host.stopped]);
+    await host.stopped;
+  } catch (error) {
+    log.debug({ err: error }, "the server failed");
+    await host.cannotStart(error instanceof Error ? error.message : String(error));
+    process.exitCode = 1;
+  }
+  await stack.disposeAsync();
+}
+
+function alone(config: Config, log: Logger): Host {
+  let room: DatabaseRoom | null = null;
+  return {
+    stopped: untilStopped(log),
+    async mayListen(told) {
+      room = told;
+    },
+    listens(where) {
+      if (room !== null) announce(where, config, { room, log });
+    },
+    cannotStart,
+    metricsReader: null,
+  };
+}
+
+async function cannotStart(why: string): Promise<void> {
+  process.stderr.write(`Stampede cannot start: ${why}\n`);
+}
