@@ -16,7 +16,9 @@ if (url === undefined || !adminToken) {
 }
 
 if (process.env["AUTH"] === "jwt") {
-  console.log("AUTH=jwt: the operator's token counts for nothing, so no demo events are made.");
+  console.log(
+    "AUTH=jwt: the server does not accept the operator's token, so no demo events are made.",
+  );
   process.exit(0);
 }
 

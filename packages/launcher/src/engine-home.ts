@@ -8,7 +8,7 @@ import type { ChildPlan, ReadyPlan } from "./child.ts";
 import { tryLock } from "./folder-lock.ts";
 import { freePort, isPortFree } from "./ports.ts";
 import { readJsonFile, writePrivateFile } from "./private-file.ts";
-import { endProcess, programsInside, worksInside } from "./processes.ts";
+import { endProcess, startedInside, worksInside } from "./processes.ts";
 
 /** One engine's folder, locked for this process, with nothing running in it. */
 export type EngineHome = {
@@ -22,7 +22,7 @@ export type EngineHome = {
   run(plan: EnginePlan, url: string): Promise<RunningEngine>;
 };
 
-export type EnginePlan = Pick<
+type EnginePlan = Pick<
   ChildPlan,
   "command" | "args" | "environment" | "user" | "stopSignal" | "orderlyMs"
 > &
@@ -37,7 +37,8 @@ type HomePlan = {
 const pidFile = "pid";
 const portsFile = "ports.json";
 
-const enginePrograms = /^(?:postgres|redis-server|valkey-server|java)/;
+/** What prepares a folder answers its starter instead of writing to the engine's log. */
+const tools = /^(?:postgres|java)/;
 
 /** How long an engine that a killed launcher left behind may take to end in order. */
 const leftoverOrderlyMs = 10_000;
@@ -107,7 +108,7 @@ export async function endLeftover(
   }
   // Sessions of a PostgreSQL whose head was killed run on until their query ends and keep a new one
   // from starting; and an engine may have been started a moment before its file could be written.
-  for (const pid of programsInside(folder, enginePrograms)) {
+  for (const pid of startedInside(folder, tools)) {
     await endProcess(pid, { signal: "SIGKILL", orderlyMs: 0 });
   }
 }

@@ -55,7 +55,7 @@ export class EngineUnavailable extends Error {
   readonly remedy: string;
 
   constructor(engine: EngineName, facts: { reason: string; remedy: string; cause?: unknown }) {
-    super(`${engineTitles[engine]} cannot be had: ${facts.reason} ${facts.remedy}`, {
+    super(`${engineTitles[engine]} cannot be started: ${facts.reason} ${facts.remedy}`, {
       cause: facts.cause,
     });
     this.engine = engine;

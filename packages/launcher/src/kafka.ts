@@ -80,6 +80,9 @@ function configuration(home: EngineHome, logFolder: string): string {
     // Back 7 s after a SIGKILL instead of 18 to 33 (measured, guarantees L3).
     "broker.session.timeout.ms=3000",
     "broker.heartbeat.interval.ms=500",
+    // The controller's writes to nobody, twice a second by default: a fifth of what the node uses at rest
+    // (2.5 % of a core instead of 3.2 %, side by side).
+    "metadata.max.idle.interval.ms=5000",
     "offsets.topic.replication.factor=1",
     "transaction.state.log.replication.factor=1",
     "transaction.state.log.min.isr=1",

@@ -60,7 +60,6 @@ const starts: Readonly<Record<EngineName, StartEngine>> = {
 
 const stopSignals = { postgres: "SIGINT", redis: "SIGTERM", kafka: "SIGTERM" } as const;
 const variables = { postgres: "DATABASE_URL", redis: "REDIS_URL", kafka: "KAFKA_BROKERS" } as const;
-const mechanisms = { redis: "v2 (redis-counter)", kafka: "v3 (kafka-queue)" } as const;
 
 /** Starts engines and server, keeps them running, and leaves nothing behind when it is stopped. */
 export async function launch(plan: LaunchPlan): Promise<Launched> {
@@ -171,7 +170,10 @@ async function startEngines(
         failing.abort();
         throw error;
       }
-      report(`${mechanisms[name]} is off: ${error.reason} ${error.remedy}`);
+      report(
+        `${engineTitles[name]} is off, and every mechanism that needs it: ` +
+          `${error.reason} ${error.remedy}`,
+      );
     }
   };
   const outcomes = await Promise.allSettled(engineNames.map(startOne));

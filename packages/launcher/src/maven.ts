@@ -27,8 +27,8 @@ const fetchMsMax = 15 * 60_000;
 const progressMs = 2_000;
 
 /** Where engines are kept for every data folder, so that `--fresh` and tests need no download. */
-export const defaultCacheFolder: string = fileURLToPath(
-  new URL("../../../../.stampede/engines", import.meta.url),
+const defaultCacheFolder: string = fileURLToPath(
+  new URL("../../../.stampede/engines", import.meta.url),
 );
 
 /**

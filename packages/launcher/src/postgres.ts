@@ -28,7 +28,7 @@ const readyMsMax = 60_000;
 const orderlyMs = 10_000;
 const answerMsMax = 2_000;
 
-type PostgresOptions = EngineOptions & {
+type StartPostgresOptions = EngineOptions & {
   /** Settings of a deployment, to be tried here. What belongs to the place (address, port) wins. */
   readonly settings?: Readonly<Record<string, string>> | undefined;
 };
@@ -38,7 +38,7 @@ type PostgresOptions = EngineOptions & {
  * synchronous commits. It listens on the loopback only and asks for a password, so that other
  * users of the machine stay outside. The database `stampede` exists when this resolves.
  */
-export async function startPostgres(options: PostgresOptions): Promise<RunningEngine> {
+export async function startPostgres(options: StartPostgresOptions): Promise<RunningEngine> {
   const native = findBinaries();
   // Not 0700 where another user than ours must pass through to the data.
   const mode = process.getuid?.() === 0 ? 0o711 : 0o700;

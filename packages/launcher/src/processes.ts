@@ -32,16 +32,26 @@ export function worksInside(pid: number, folder: string): boolean {
   return place !== null && home !== null && (place === home || place.startsWith(home + sep));
 }
 
-/** The living processes that work inside the folder and run such a program. Linux only. */
-export function programsInside(folder: string, program: RegExp): number[] {
+/**
+ * The living processes that were started to work inside the folder: those that write their errors to a
+ * file in it, as an engine does whatever its program is called (Debian's redis-server is redis-check-rdb
+ * to the system), and the tools named. A shell or a pager of somebody who looks around is neither. Linux
+ * only.
+ */
+export function startedInside(folder: string, tools: RegExp): number[] {
   if (process.platform !== "linux") return [];
+  const home = readOrNull(() => realpathSync(folder));
+  if (home === null) return [];
+  const belongs = (pid: number): boolean => {
+    const errors = readOrNull(() => readlinkSync(`/proc/${pid}/fd/2`));
+    if (errors?.startsWith(home + sep) === true) return true;
+    const program = readOrNull(() => readlinkSync(`/proc/${pid}/exe`));
+    return program !== null && tools.test(basename(program));
+  };
   return readdirSync("/proc")
     .map(Number)
     .filter((pid) => pid > 1 && pid !== process.pid)
-    .filter((pid) => {
-      const file = readOrNull(() => readlinkSync(`/proc/${pid}/exe`));
-      return file !== null && program.test(basename(file)) && worksInside(pid, folder);
-    });
+    .filter((pid) => belongs(pid) && worksInside(pid, folder));
 }
 
 /** The command line with its arguments parted by spaces, or null when it cannot be read. */

@@ -1,4 +1,4 @@
-// What `npm start` runs: node start.ts SERVER_SCRIPT [--fresh] [--data FOLDER]
+// What `npm start` runs: node start.ts SERVER_SCRIPT [--fresh] [--data FOLDER] [--workers N]
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { inspect, parseArgs } from "node:util";
@@ -7,8 +7,9 @@ import type { Launched, LaunchPlan } from "./launcher.ts";
 import { errorCode } from "./processes.ts";
 import { randomSecret } from "./private-file.ts";
 
-const usage = "Usage: npm start [-- [--fresh] [--data FOLDER]]";
+const usage = "Usage: npm start [-- [--fresh] [--data FOLDER] [--workers N]]";
 const portMax = 65_535;
+const workersMax = 64;
 
 /**
  * One Ctrl-C may arrive twice: the terminal signals the whole group, and npm hands its own on. Only
@@ -59,9 +60,11 @@ function endOnSignals(dataFolder: string): void {
 }
 
 function welcome(plan: LaunchPlan, launched: Launched): string {
+  const { WORKERS: workers } = plan.environment;
   return [
     "",
     `  Page            ${launched.url}`,
+    ...(workers === "1" ? [] : [`  Workers         ${workers}`]),
     ...(plan.auth === "dev" ? [`  Operator token  ${launched.adminToken}`] : []),
     `  Data            ${plan.dataFolder} (npm start -- --fresh begins anew)`,
     "  Stop            Ctrl-C",
@@ -74,7 +77,11 @@ function readPlan(): LaunchPlan {
   const { env } = process;
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { fresh: { type: "boolean" }, data: { type: "string" } },
+    options: {
+      fresh: { type: "boolean" },
+      data: { type: "string" },
+      workers: { type: "string" },
+    },
   });
   const [scriptPath] = positionals;
   if (scriptPath === undefined || positionals.length > 1) throw new LaunchRefused(usage);
@@ -82,9 +89,14 @@ function readPlan(): LaunchPlan {
   if (!Number.isInteger(port) || port < 0 || port > portMax) {
     throw new LaunchRefused(`PORT must be a number from 0 to ${portMax}, not "${env["PORT"]}".`);
   }
+  const workers = values.workers ?? (env["WORKERS"] || "1");
+  if (!/^[0-9]+$/.test(workers) || Number(workers) < 1 || Number(workers) > workersMax) {
+    const name = values.workers === undefined ? "WORKERS" : "--workers";
+    throw new LaunchRefused(`${name} must be a number from 1 to ${workersMax}, not "${workers}".`);
+  }
   return {
     scriptPath,
-    dataFolder: values.data ?? fileURLToPath(new URL("../../../../.stampede", import.meta.url)),
+    dataFolder: values.data ?? fileURLToPath(new URL("../../../.stampede", import.meta.url)),
     fresh: values.fresh === true ? "wipe" : "keep",
     host: env["HOST"] || "127.0.0.1",
     port,
@@ -95,7 +107,7 @@ function readPlan(): LaunchPlan {
       redis: env["REDIS_URL"] || null,
       kafka: env["KAFKA_BROKERS"] || null,
     },
-    environment: env,
+    environment: { ...env, WORKERS: workers },
     report: say,
     signal: ending.signal,
   };

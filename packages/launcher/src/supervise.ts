@@ -15,7 +15,7 @@ export type Supervision<Running extends RunningProcess> = {
   readonly backOff?: BackOff;
 };
 
-export type BackOff = {
+type BackOff = {
   readonly firstMs: number;
   readonly lastMs: number;
   /** Who lived this long has earned the shortest wait again. */

@@ -1,27 +1,33 @@
 // The three engines, started for real. Red when, in engine-home.ts, `tryLock` always succeeds or
-// `endLeftover` does nothing, and when redis.ts says "appendonly no".
+// `endLeftover` does nothing or looks for programs by their names only, and when redis.ts says
+// "appendonly no".
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { Admin } from "@platformatic/kafka";
 import pg from "pg";
 import { createClient } from "redis";
-import type { RunningEngine, StartEngine } from "../../src/embedded/engine.ts";
-import { EngineUnavailable } from "../../src/embedded/engine.ts";
-import { startKafka } from "../../src/embedded/kafka.ts";
-import { startPostgres } from "../../src/embedded/postgres.ts";
-import { startRedis } from "../../src/embedded/redis.ts";
-import { isAlive } from "../../src/embedded/processes.ts";
-import { missing } from "../support/engines.ts";
-import { until } from "./launcher-process.ts";
+import type { RunningEngine, StartEngine } from "../src/engine.ts";
+import { EngineUnavailable } from "../src/engine.ts";
+import { startKafka } from "../src/kafka.ts";
+import { freePort } from "../src/ports.ts";
+import { startPostgres } from "../src/postgres.ts";
+import { findRedis, startRedis } from "../src/redis.ts";
+import { isAlive } from "../src/processes.ts";
+import { missing, until } from "../testing/index.ts";
 
 // Never waits for anything, so it does not notice that the server's head is gone.
 const endless =
   "WITH RECURSIVE busy AS (SELECT 1 AS n UNION ALL SELECT 1 FROM busy) SELECT max(n) FROM busy";
+
+test("engines that start side by side are given different ports", async () => {
+  const ports = await Promise.all(Array.from({ length: 600 }, () => freePort()));
+  assert.equal(new Set(ports).size, ports.length);
+});
 
 test(
   "PostgreSQL keeps its rows, address and durability over a stop and a SIGKILL",
@@ -39,10 +45,10 @@ test(
     await query(second.url, "INSERT INTO kept VALUES (2)");
     // A session that is busy when its head is killed lives on, and must not keep the next one out.
     const busy = query(second.url, endless).catch(() => "lost");
-    await until("the long query runs", async () => {
+    await until(async () => {
       const sql = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'WITH RECURSIVE busy%'";
       return (await query(second.url, sql)).length === 1;
-    });
+    }, "the long query runs");
     process.kill(second.pid, "SIGKILL");
     assert.deepEqual(await second.exited, { code: null, signal: "SIGKILL" });
 
@@ -122,25 +128,38 @@ test(
   { skip: missing("redis") },
   async (t) => {
     const dataFolder = temporaryFolder(t);
-    const module = new URL("../../src/embedded/redis.ts", import.meta.url).href;
-    const code = `import { startRedis } from ${JSON.stringify(module)};
-    const engine = await startRedis({ dataFolder: ${JSON.stringify(dataFolder)} });
-    console.log(engine.pid);`;
-    const starterProcess = spawn(process.execPath, ["--input-type=module", "--eval", code], {
-      stdio: ["ignore", "pipe", "inherit"],
-    });
-    t.after(() => starterProcess.kill("SIGKILL"));
-    const pid = await new Promise<number>((resolve) => {
-      starterProcess.stdout.once("data", (chunk) => resolve(Number(chunk)));
-    });
-    starterProcess.kill("SIGKILL");
-    await new Promise((resolve) => starterProcess.once("close", resolve));
+    const pid = await startByAnother(t, dataFolder);
     assert.ok(isAlive(pid));
 
     const next = await startRedis({ dataFolder });
     t.after(() => next.stop());
     assert.ok(!isAlive(pid));
     assert.ok(isAlive(next.pid));
+  },
+);
+
+test(
+  "an engine without a pid file is replaced too, whatever its program is called; a visitor stays",
+  { skip: missing("redis") || (process.platform !== "linux" && "only Linux shows them all") },
+  async (t) => {
+    const dataFolder = temporaryFolder(t);
+    // As Debian has it: the name on the PATH leads to a program of another name.
+    const programs = temporaryFolder(t);
+    copyFileSync(await findRedis(), join(programs, "several-in-one"));
+    symlinkSync("several-in-one", join(programs, "redis-server"));
+    const PATH = `${programs}${delimiter}${process.env["PATH"] ?? ""}`;
+    const pid = await startByAnother(t, dataFolder, { ...process.env, PATH });
+    rmSync(join(dataFolder, "redis", "pid"));
+    const visitor = spawn(process.execPath, ["--eval", "setInterval(() => 0, 1_000)"], {
+      cwd: join(dataFolder, "redis"),
+      stdio: "ignore",
+    });
+    t.after(() => visitor.kill("SIGKILL"));
+
+    const next = await startRedis({ dataFolder });
+    t.after(() => next.stop());
+    assert.ok(!isAlive(pid), "two of them on one directory");
+    assert.ok(isAlive(visitor.pid ?? 0), "who only stands in the folder is not ended");
   },
 );
 
@@ -182,6 +201,29 @@ test("an engine that this machine cannot have says what to install", async (t) =
     return true;
   });
 });
+
+/** Redis' process, once it answers; its starter is dead by then. */
+async function startByAnother(
+  t: TestContext,
+  dataFolder: string,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<number> {
+  const module = new URL("../src/redis.ts", import.meta.url).href;
+  const code = `import { startRedis } from ${JSON.stringify(module)};
+    const engine = await startRedis({ dataFolder: ${JSON.stringify(dataFolder)} });
+    console.log(engine.pid);`;
+  const starterProcess = spawn(process.execPath, ["--input-type=module", "--eval", code], {
+    env,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  t.after(() => starterProcess.kill("SIGKILL"));
+  const pid = await new Promise<number>((resolve) => {
+    starterProcess.stdout.once("data", (chunk) => resolve(Number(chunk)));
+  });
+  starterProcess.kill("SIGKILL");
+  await new Promise((resolve) => starterProcess.once("close", resolve));
+  return pid;
+}
 
 function temporaryFolder(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), "stampede-engine-"));

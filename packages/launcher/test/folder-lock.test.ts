@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
-import { tryLock, waitForLock } from "../../src/embedded/folder-lock.ts";
+import { tryLock, waitForLock } from "../src/folder-lock.ts";
 
 test("a lock has one holder, also inside one process, and is free once released", (t) => {
   const path = lockPath(t);
@@ -22,7 +22,7 @@ test("a lock has one holder, also inside one process, and is free once released"
 
 test("whoever waits for a lock is told so once and gets it when its holder is killed", async (t) => {
   const path = lockPath(t);
-  const module = new URL("../../src/embedded/folder-lock.ts", import.meta.url).href;
+  const module = new URL("../src/folder-lock.ts", import.meta.url).href;
   const code = `import { tryLock } from ${JSON.stringify(module)};
     globalThis.kept = tryLock(${JSON.stringify(path)});
     console.log("held");

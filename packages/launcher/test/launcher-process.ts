@@ -2,10 +2,10 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
-import { killAll } from "../../src/embedded/launcher.ts";
+import { killAll } from "../src/launcher.ts";
+import { until } from "../testing/index.ts";
 
 export type LauncherProcess = {
   readonly pid: number;
@@ -19,7 +19,8 @@ export type LauncherProcess = {
 
 export type Pids = Record<"launcher" | "server" | "postgres" | "redis" | "kafka", number | null>;
 
-const waitMsMax = 30_000;
+/** What a start may take on a busy machine. */
+export const START_MS_MAX = 30_000;
 const script = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 
 export type LauncherFolder = {
@@ -57,7 +58,7 @@ export function launcherFolder(t: TestContext): LauncherFolder {
 }
 
 function startLauncher(folder: string, more: LauncherOptions): LauncherProcess {
-  const start = script("../../src/embedded/start.ts");
+  const start = script("../src/start.ts");
   const server = script("./fixtures/server.ts");
   const { DATABASE_URL: _, REDIS_URL: __, ADMIN_TOKEN: ___, ...environment } = process.env;
   const child = spawn(process.execPath, [start, server, "--data", folder, ...(more.args ?? [])], {
@@ -79,27 +80,19 @@ function startLauncher(folder: string, more: LauncherOptions): LauncherProcess {
     exited,
     output: () => output,
     prints: (text) =>
-      until(`the launcher prints "${text}"`, () => {
-        if (output.includes(text)) return true;
-        if (ended) throw new Error(`The launcher ended before it printed "${text}":\n${output}`);
-        return false;
-      }),
+      until(
+        () => {
+          if (output.includes(text)) return true;
+          if (ended) throw new Error(`The launcher ended before it printed "${text}":\n${output}`);
+          return false;
+        },
+        `the launcher prints "${text}"`,
+        { msMax: START_MS_MAX },
+      ),
     signal: (signal) => child.kill(signal),
   };
 }
 
 export function recorded(folder: string): { pids: Pids; [field: string]: unknown } {
   return JSON.parse(readFileSync(join(folder, "engines.json"), "utf8"));
-}
-
-/** Waits for a condition, with a deadline. */
-export async function until(
-  title: string,
-  condition: () => boolean | Promise<boolean>,
-): Promise<void> {
-  const deadlineMs = performance.now() + waitMsMax;
-  while (!(await condition())) {
-    if (performance.now() > deadlineMs) throw new Error(`Not within ${waitMsMax} ms: ${title}`);
-    await delay(20);
-  }
 }

@@ -7,9 +7,9 @@ import type { AddressInfo } from "node:net";
 import { delimiter, join } from "node:path";
 import { describe, test } from "node:test";
 import pg from "pg";
-import { isAlive } from "../../src/embedded/processes.ts";
-import { missing } from "../support/engines.ts";
-import { launcherFolder, recorded, until } from "./launcher-process.ts";
+import { isAlive } from "../src/processes.ts";
+import { launcherFolder, recorded, START_MS_MAX } from "./launcher-process.ts";
+import { missing, until } from "../testing/index.ts";
 import type { Pids } from "./launcher-process.ts";
 
 const ready = "Stop  ";
@@ -37,9 +37,9 @@ describe("launcher", { skip: missing("postgres", "redis") }, () => {
     assert.deepEqual(
       events.map(({ id, limit, pace }) => [id, limit, pace]),
       [
-        ["demo-row-lock", 100, undefined],
-        ["demo-redis-counter", 100, undefined],
-        ["demo-kafka-queue", 100, 5],
+        ["demo-plain", 100, undefined],
+        ["demo-counting", 100, undefined],
+        ["demo-queueing", 100, 5],
       ],
     );
 
@@ -118,7 +118,7 @@ describe("launcher", { skip: missing("postgres", "redis") }, () => {
     const { folder, start } = launcherFolder(t);
     const taken = createServer().listen(0, "127.0.0.1");
     t.after(() => taken.close());
-    await until("the port is taken", () => taken.listening);
+    await until(() => taken.listening, "the port is taken");
     const { port } = taken.address() as AddressInfo;
     const launcher = start({ environment: { PORT: String(port) } });
     assert.equal(await launcher.exited, 1);
@@ -129,10 +129,27 @@ describe("launcher", { skip: missing("postgres", "redis") }, () => {
     assert.ok(!existsSync(join(folder, "postgres")));
   });
 
+  test("hands on how many workers are wanted, and refuses a number that is none", async (t) => {
+    const { folder, start } = launcherFolder(t);
+    for (const wrong of ["0", "65", "two"]) {
+      const refused = start({ args: ["--workers", wrong] });
+      assert.equal(await refused.exited, 1);
+      assert.match(refused.output(), new RegExp(`--workers must be .* 1 to 64, not "${wrong}"`));
+    }
+    assert.ok(!existsSync(join(folder, "postgres")));
+    const launcher = start({ args: ["--workers", "2"], environment: { WORKERS: "3" } });
+    await launcher.prints(ready);
+    assert.match(launcher.output(), /Workers +2/);
+    const { WORKERS } = Object(await getJson(`${pageOf(launcher.output())}/environment`));
+    assert.equal(WORKERS, "2");
+  });
+
   test("ends with 0 and leaves nothing when the signal comes while an engine starts", async (t) => {
     const { folder, start } = launcherFolder(t);
     const launcher = start();
-    await until("the first engine runs", () => existsSync(join(folder, "redis", "pid")));
+    await until(() => existsSync(join(folder, "redis", "pid")), "the first engine runs", {
+      msMax: START_MS_MAX,
+    });
     launcher.signal("SIGINT");
     assert.equal(await launcher.exited, 0);
     assertNothingRecorded(folder);
@@ -141,17 +158,20 @@ describe("launcher", { skip: missing("postgres", "redis") }, () => {
   test("ends with 0 and leaves nothing when the signal comes while the server starts", async (t) => {
     const { folder, start } = launcherFolder(t);
     const launcher = start({ environment: { FAKE_READY: "never" } });
-    await until("the server runs", () => existsSync(join(folder, "server.pid")));
+    await until(() => existsSync(join(folder, "server.pid")), "the server runs", {
+      msMax: START_MS_MAX,
+    });
     launcher.signal("SIGTERM");
     assert.equal(await launcher.exited, 0);
     assertNothingRecorded(folder);
   });
 
-  test("without Java says in one line that v3 is off and what to install; the rest runs", async (t) => {
+  test("without Java says in one line that Kafka is off and what to install; the rest runs", async (t) => {
     const { folder, start } = launcherFolder(t);
     const tools = join(folder, "tools");
     mkdirSync(tools);
-    for (const name of ["id", "setpriv"]) {
+    // Where redis-server is on the PATH, nobody has fetched the one that needs Java.
+    for (const name of ["id", "setpriv", "redis-server"]) {
       const found = (process.env["PATH"] ?? "").split(delimiter).map((entry) => join(entry, name));
       const path = found.find((entry) => existsSync(entry));
       if (path !== undefined) symlinkSync(path, join(tools, name));
@@ -162,13 +182,13 @@ describe("launcher", { skip: missing("postgres", "redis") }, () => {
     const lines = launcher
       .output()
       .split("\n")
-      .filter((line) => line.includes("v3"));
+      .filter((line) => line.includes("is off"));
     assert.equal(lines.length, 1);
     assert.match(
       lines[0] ?? "",
-      /v3 \(kafka-queue\) is off: .*apt-get install default-jre-headless/,
+      /Kafka is off, and every mechanism that needs it: .*apt-get install default-jre-headless/,
     );
-    assert.match(launcher.output(), /demo-kafka-queue is left out/);
+    assert.match(launcher.output(), /demo-queueing is left out/);
     assert.equal(recorded(folder)["kafkaBrokers"], null);
     const given = await getJson(`${pageOf(launcher.output())}/environment`);
     assert.ok(!("KAFKA_BROKERS" in given), "an engine that is off has no variable");

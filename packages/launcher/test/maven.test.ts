@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { mavenMeter } from "../../src/embedded/maven.ts";
+import { mavenMeter } from "../src/maven.ts";
 
 test("counts whole files and the parts of those under way in what Maven prints", () => {
   const meter = mavenMeter();

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { ProcessExit, RunningProcess } from "../../src/embedded/engine.ts";
-import { supervise } from "../../src/embedded/supervise.ts";
-import { until } from "./launcher-process.ts";
+import type { ProcessExit, RunningProcess } from "../src/engine.ts";
+import { supervise } from "../src/supervise.ts";
+import { until } from "../testing/index.ts";
 
 const quickly = { firstMs: 1, lastMs: 4, goodLifeMs: 60_000 };
 
@@ -24,7 +24,7 @@ test("starts a process again until it stays, with one line for each try", async 
     backOff: quickly,
   });
   first.end({ code: null, signal: "SIGKILL" });
-  await until("it is back", () => lines.length === 4);
+  await until(() => lines.length === 4, "the process is back");
   assert.deepEqual(lines, [
     "Redis ended by SIGKILL. Starting it again.",
     "Redis does not start again: try 1",
@@ -54,7 +54,7 @@ test("does not start anything again once it has been told to stop", async () => 
   assert.equal(restarts, 0);
 });
 
-test("a restart under way when the stop comes is ended as well", async () => {
+test("a restart that is running when the stop comes is ended as well", async () => {
   const first = standIn(1);
   const late = standIn(2);
   const started = Promise.withResolvers<void>();

@@ -1,5 +1,5 @@
-import type { EngineName } from "./engine.ts";
-import { engineTitles } from "./engine.ts";
+import type { EngineName } from "../src/engine.ts";
+import { engineTitles } from "../src/engine.ts";
 
 /** Where `npm test` leaves the addresses of its engines. */
 export const testEngineVariables = {
@@ -28,7 +28,7 @@ export function missing(...names: readonly EngineName[]): string | false {
 
 function notThere(name: EngineName): string {
   return (
-    `${engineTitles[name]} is not there: run this file by npm test, which starts it ` +
+    `${engineTitles[name]} does not run: start this file by npm test, which starts it ` +
     `(npm test -- FILE), or set ${testEngineVariables[name]} to its address`
   );
 }

@@ -1,7 +1,7 @@
 // How the proxy tells one reply of an engine from the next, and which of them a test may count.
 
 /** A whole reply of the server, never a part of one. */
-export type Reply = {
+type Reply = {
   readonly bytes: Buffer;
   /** Whether it answers what this reader looks for: COMMIT, EVALSHA, Produce. */
   readonly counts: boolean;

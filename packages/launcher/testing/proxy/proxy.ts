@@ -1,4 +1,4 @@
-// A TCP proxy on the loopback in front of one engine, for the fault tests.
+// A TCP proxy on the loopback in front of one engine, for tests.
 //
 // Purpose. What a network does to the service and its engine (latency, jitter, little bandwidth, small
 // slices, a black hole, resets), and what no network can be told to do: keep or lose exactly the
@@ -11,15 +11,15 @@
 // - A test counts replies from the moment it sets its trap, over all connections of the proxy.
 //
 // Deliberately not done: back pressure (a slow link keeps what waits in memory; tests send little),
-// refused connects (the kernel completes a connect before we are asked; close the proxy for that).
+// refused connects (the kernel completes a connect before we are asked: `away` resets it at once).
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
 import type { Server, Socket } from "node:net";
 import type { TestContext } from "node:test";
-import { readNothing } from "./proxy-frames.ts";
-import type { OpenReader, ReplyReader } from "./proxy-frames.ts";
-import { clearLink, openLane } from "./proxy-lane.ts";
-import type { Conditions, Link } from "./proxy-lane.ts";
+import { readNothing } from "./frames.ts";
+import type { OpenReader, ReplyReader } from "./frames.ts";
+import { clearLink, openLane } from "./lane.ts";
+import type { Conditions, Link } from "./lane.ts";
 
 /** The last reply that surely comes: on a busy machine a crowd makes few batches, and no third one. */
 export const REPLY_MAX = 2;
@@ -38,7 +38,7 @@ export type FaultProxy = {
   readonly through: (address: string) => string;
   /** Changes the link from now on; what is not named stays. */
   readonly set: (link: Partial<Link>) => void;
-  /** The link is clear again. What a black hole kept goes on. */
+  /** The link is clear again, and no trap waits any more. What a black hole kept goes on. */
   readonly heal: () => void;
   /** Ends all connections by a reset, both ways; gives how many. */
   readonly resetAll: () => number;
@@ -48,6 +48,8 @@ export type FaultProxy = {
   readonly cutReply: (n: number, bytes?: number) => Trap;
   /** Holds reply `n` back, and all that comes after it on the same connection. */
   readonly holdReply: (n: number) => Trap;
+  /** Resets all connections, and each new one, until the link heals. */
+  readonly away: () => void;
   /** Replies that counted so far. */
   readonly replies: () => number;
   readonly connections: () => number;
@@ -72,6 +74,7 @@ type State = {
   link: Link;
   /** Where the next connection leads. */
   port: number;
+  isAway: boolean;
 };
 
 /** Listens on a free port until the test ends. `random` drives jitter and resets. */
@@ -96,17 +99,16 @@ export async function startProxy(
     replies: 0,
     link: clearLink,
     port: options.port,
+    isAway: false,
   };
   const listener = createServer({ allowHalfOpen: true, noDelay: true });
-  listener.listen(0, "127.0.0.1");
-  await once(listener, "listening");
-  const port = portOf(listener);
-  const { reader = readNothing } = options;
+  const port = await listen(listener);
   const accept = async (client: Socket): Promise<void> => {
     client.on("error", ignoreEnd);
+    if (state.isAway) client.resetAndDestroy();
     // The kernel has answered the connect already; in a black hole nobody behind it hears of it.
     await opening.promise;
-    const reading = reader({ engine: state.port, proxy: port });
+    const reading = (options.reader ?? readNothing)({ engine: state.port, proxy: port });
     if (!client.destroyed) join(client, { state, reading });
   };
   listener.on("connection", (client) => void accept(client));
@@ -114,22 +116,25 @@ export async function startProxy(
     port,
     through: (address) => address.replace(/:\d+(?=\/|$)/, `:${port}`),
     set(link) {
-      const wasOpen = !state.link.blackhole;
+      if (link.blackhole === true && !state.link.blackhole) opening = Promise.withResolvers<void>();
       state.link = { ...state.link, ...link };
-      if (state.link.blackhole && wasOpen) opening = Promise.withResolvers<void>();
       if (!state.link.blackhole) opening.resolve();
     },
-    heal: () => proxy.set(clearLink),
-    resetAll() {
-      const count = state.pairs.size;
-      for (const pair of state.pairs) reset(pair);
-      return count;
+    heal() {
+      state.traps.clear();
+      state.isAway = false;
+      proxy.set(clearLink);
     },
+    resetAll: () => resetAll(state),
     pointTo(next) {
       state.port = next;
     },
     cutReply: (n, bytes = 0) => setTrap(state, n, bytes),
     holdReply: (n) => setTrap(state, n, null),
+    away() {
+      state.isAway = true;
+      proxy.resetAll();
+    },
     replies: () => state.replies,
     connections: () => state.pairs.size,
     async close() {
@@ -219,6 +224,12 @@ async function spring(trap: SetTrap, pair: Pair, reply: Buffer): Promise<void> {
   trap.spring();
 }
 
+function resetAll({ pairs }: State): number {
+  const count = pairs.size;
+  for (const pair of pairs) reset(pair);
+  return count;
+}
+
 function reset({ client, server }: Pair): void {
   client.resetAndDestroy();
   server.resetAndDestroy();
@@ -227,7 +238,9 @@ function reset({ client, server }: Pair): void {
 /** A connection that breaks is what these tests are about; its "close" tells the other side. */
 function ignoreEnd(): void {}
 
-function portOf(listener: Server): number {
+async function listen(listener: Server): Promise<number> {
+  listener.listen(0, "127.0.0.1");
+  await once(listener, "listening");
   const address = listener.address();
   if (address === null || typeof address === "string") throw new Error("the proxy has no port");
   return address.port;
