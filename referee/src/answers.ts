@@ -1,6 +1,7 @@
 // What people were told, held against the rows. Conditions 2, 4 and 5 of the order rule are here.
 import { objection, type Objection } from "./findings.ts";
 import type { Person, Sale } from "./people.ts";
+import { ORDERED_BY_A_LOG } from "./run.ts";
 import type { Attempt, Row } from "./run.ts";
 
 /** Judges all answers of one event. */
@@ -15,7 +16,7 @@ export function judgeAnswers(sale: Sale): Objection[] {
     const detail = `${attempt.person} was answered 500`;
     objections.push(objection("500", detail, { persons: [attempt.person], attempts: [attempt] }));
   }
-  return [...objections, ...judgeSoldOut(sale)];
+  return [...objections, ...judgeSoldOut(sale), ...judgeVoided(sale)];
 }
 
 function judgeIssued(sale: Sale, person: Person): Objection[] {
@@ -90,6 +91,31 @@ function judgeLoser({ name, rows }: Person, soldOut: Attempt): Objection[] {
   if (row === undefined) return [];
   const detail = `${name} was told sold out, but has seq ${row.seq}`;
   return [objection("S7", detail, { condition: 4, persons: [name], attempts: [soldOut] })];
+}
+
+/** Voided is final: of a queue only, told to nobody with a coupon, and nobody gets one after it. */
+function judgeVoided({ event, rows, people, firstVoided, clockErrorMs }: Sale): Objection[] {
+  if (firstVoided === null) return [];
+  const shown = { persons: [firstVoided.person], attempts: [firstVoided] };
+  const told = `${firstVoided.person} was told voided at ${firstVoided.returnedMs} ms`;
+  const objections: Objection[] = [];
+  if (!ORDERED_BY_A_LOG.has(event.mechanism)) {
+    objections.push(objection("S7", `${told}, and ${event.mechanism} has no queue`, shown));
+  }
+  const late = rows.find(
+    ({ committedMs }) => (committedMs ?? -Infinity) > firstVoided.returnedMs + clockErrorMs,
+  );
+  if (late !== undefined) {
+    const detail = `${told}, and seq ${late.seq} was committed at ${late.committedMs} ms`;
+    objections.push(objection("S7", detail, shown));
+  }
+  for (const { name, rows: own, firstVoided: attempt } of people.values()) {
+    const [row] = own;
+    if (attempt === null || row === undefined) continue;
+    const detail = `${name} was told voided, but has seq ${row.seq}`;
+    objections.push(objection("S7", detail, { persons: [name], attempts: [attempt] }));
+  }
+  return objections;
 }
 
 /** Whoever is told "sold out" is told so only when every coupon is a committed row. */

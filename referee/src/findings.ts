@@ -1,17 +1,11 @@
-/** What may never be (S) or has to be finished in the end (L), by the names of docs/guarantees.md. */
-export type Invariant =
-  | `S${1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12 | 13 | 14 | 16 | 17 | 18 | 19}`
-  | `S${20 | 21 | 22 | 23 | 24 | 25}`
-  | "L1"
-  | "L2"
-  /** A 500 says that the service was surprised by itself; it fails a run whatever else was right. */
-  | "500";
+import type { Invariant } from "./promises.ts";
 
 /** The six conditions of the order rule, see order.ts. */
 export type OrderCondition = 1 | 2 | 3 | 4 | 5 | 6;
 
 /** One thing that must not be, and who and what shows it. */
 export type Finding = {
+  /** The promise that is broken, by its id. */
   readonly invariant: Invariant;
   /** Which condition of the order rule it breaks; null where it breaks none. */
   readonly condition: OrderCondition | null;

@@ -7,6 +7,7 @@ import { judgeOrder } from "./order.ts";
 import { salesOf, type Sale } from "./people.ts";
 import { judgeRedis } from "./redis-state.ts";
 import { judgeRows, repeatedCodes } from "./rows.ts";
+import { ORDERED_BY_A_LOG } from "./run.ts";
 import type { JudgedRun } from "./run.ts";
 import { judgeTickets } from "./tickets.ts";
 
@@ -24,7 +25,7 @@ export function judge(run: JudgedRun): Finding[] {
 }
 
 function judgeSale(sale: Sale): Objection[] {
-  const queue = sale.event.mechanism === "kafka-queue";
+  const queue = ORDERED_BY_A_LOG.has(sale.event.mechanism);
   return [
     ...judgeRows(sale),
     ...judgeAnswers(sale),
@@ -36,7 +37,9 @@ function judgeSale(sale: Sale): Objection[] {
 }
 
 /** In the end there are as many rows as persons who got through, up to the limit. */
-function judgeProgress({ event, rows, people }: Sale): Objection[] {
+function judgeProgress({ event, rows, people, firstVoided }: Sale): Objection[] {
+  // What was not decided when an operator ended the sale is due to nobody.
+  if (firstVoided !== null) return [];
   let through = 0;
   for (const { attempts } of people.values()) {
     if (attempts.some(({ kind, outcome }) => kind === "claim" && isThrough[outcome])) through += 1;
@@ -51,6 +54,7 @@ const isThrough = {
   issued: true,
   replay: true,
   "sold-out": true,
+  voided: false,
   queued: true,
   refused: false,
   unknown: false,

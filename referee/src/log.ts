@@ -6,12 +6,14 @@ import type { Attempt, LogRecord } from "./run.ts";
 
 /** What a record is: a claim, nothing of ours, or of a newer build, where deciding has to stop. */
 type Reading =
-  | { readonly kind: "claim"; readonly person: string; readonly code: string }
+  | { readonly kind: "claim"; readonly person: string }
   | { readonly kind: "unreadable" | "newer" };
 
 const valueBytesMax = 1_024;
 const personForm = /^[A-Za-z0-9._~@-]{1,64}$/;
 const codeForm = /^[0-9A-HJKMNP-TV-Z]{26}$/;
+/** The schema of a claim, and the one before it, in which a record brought a code. */
+const schemas = { now: 2, withCode: 1 };
 const unreadable = { kind: "unreadable" } as const;
 
 type Read = { readonly offset: number; readonly reading: Reading };
@@ -35,13 +37,13 @@ function readRecord(eventId: string, { key, value }: LogRecord): Reading {
   if (body === null) return unreadable;
   const { schema, userId, code } = body;
   if (typeof schema !== "number" || !Number.isSafeInteger(schema) || schema < 1) return unreadable;
-  if (schema > 1) return { kind: "newer" };
+  if (schema > schemas.now) return { kind: "newer" };
   if (body["eventId"] !== eventId || typeof userId !== "string" || userId !== key)
     return unreadable;
-  if (!personForm.test(userId) || typeof code !== "string" || !codeForm.test(code)) {
-    return unreadable;
-  }
-  return { kind: "claim", person: userId, code };
+  if (!personForm.test(userId)) return unreadable;
+  const hasCode = typeof code === "string" && codeForm.test(code);
+  if (schema === schemas.withCode && !hasCode) return unreadable;
+  return { kind: "claim", person: userId };
 }
 
 type Body = { readonly [name: string]: unknown } & {
@@ -61,7 +63,7 @@ function parsed(value: string): Body | null {
 }
 
 /** The log has to reach from 0 to the mark, or there is nothing to recompute from. */
-function judgeExtent({ event, rows }: Sale, records: readonly Read[]): Objection[] {
+function judgeExtent({ event, rows, firstVoided }: Sale, records: readonly Read[]): Objection[] {
   const objections: Objection[] = [];
   const gap = records.findIndex(({ offset }, index) => offset !== index);
   if (gap >= 0) {
@@ -78,7 +80,8 @@ function judgeExtent({ event, rows }: Sale, records: readonly Read[]): Objection
     const detail = `the mark is ${decided}, beyond the record of a newer build at ${newer}`;
     objections.push(objection("S10", detail));
   }
-  if (decided < Math.min(end, newer) && rows.length < event.limit) {
+  const isDue = rows.length < event.limit && firstVoided === null;
+  if (decided < Math.min(end, newer) && isDue) {
     const detail = `the mark is ${decided} of ${end}, at ${rows.length} of ${event.limit} rows`;
     objections.push(objection("L2", detail));
   }
@@ -87,19 +90,18 @@ function judgeExtent({ event, rows }: Sale, records: readonly Read[]): Objection
 
 /** The rows are the first `limit` distinct persons below the mark, each with their first ticket. */
 function judgeWinners({ event, rows }: Sale, records: readonly Read[]): Objection[] {
-  const winners = new Map<string, { readonly ticket: number; readonly code: string }>();
+  const winners = new Map<string, number>();
   for (const { offset, reading } of records) {
     if (winners.size === event.limit || offset >= (event.decided ?? Infinity)) break;
     if (reading.kind === "newer") break;
     if (reading.kind === "claim" && !winners.has(reading.person)) {
-      winners.set(reading.person, { ticket: offset, code: reading.code });
+      winners.set(reading.person, offset);
     }
   }
   let place = 0;
-  for (const [person, { ticket, code }] of winners) {
+  for (const [person, ticket] of winners) {
     const row = rows[place++];
-    const same = row?.userId === person && row.ticket === ticket && row.code === code;
-    if (same) continue;
+    if (row?.userId === person && row.ticket === ticket) continue;
     const held =
       row === undefined
         ? "there is no such row"
@@ -107,9 +109,7 @@ function judgeWinners({ event, rows }: Sale, records: readonly Read[]): Objectio
     const detail = `by the log seq ${place} is ${person}'s, ticket ${ticket}; ${held}`;
     const persons = row === undefined || row.userId === person ? [person] : [person, row.userId];
     // The rows behind the first wrong one are shifted, which says nothing new.
-    return [
-      objection("S10", row?.code === code ? detail : `${detail}, or another code`, { persons }),
-    ];
+    return [objection("S10", detail, { persons })];
   }
   const beyond = rows[place];
   if (beyond === undefined) return [];

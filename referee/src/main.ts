@@ -1,5 +1,5 @@
 // `npm run judge -- FILE-OR-FOLDER ...`: judges saved runs again, for instance by a better referee.
-// Ends with 0 where all are right, 1 where one is wrong or not finished, 2 where one cannot be judged.
+// Ends with 0 where all are right, 1 where one is wrong, 2 where one cannot be judged.
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { verdictText } from "./verdict-text.ts";
@@ -10,7 +10,7 @@ const usage = `npm run judge -- FILE-OR-FOLDER ...
 
 Judges saved runs (JSON lines, as npm run rush -- --history FILE writes them); of a folder, every
 file that ends with .jsonl. The rules are in docs/referee.md.
-Exit status: 0 all right, 1 something is wrong or not finished, 2 something cannot be judged.
+Exit status: 0 all right, 1 something is wrong (also where it is only not finished), 2 something cannot be judged.
 `;
 
 const right = 0;

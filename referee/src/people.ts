@@ -10,6 +10,7 @@ export type Person = {
   /** The earliest return of "issued", by a claim or a status; likewise of "sold out". */
   firstIssued: Attempt | null;
   firstSoldOut: Attempt | null;
+  firstVoided: Attempt | null;
   /** A claim without a known outcome: it may have had its effect at any time after its sending. */
   unknownClaim: Attempt | null;
   refusedClaim: Attempt | null;
@@ -26,8 +27,9 @@ export type Sale = {
   readonly rowOfCode: ReadonlyMap<string, Row>;
   readonly log: readonly LogRecord[] | null;
   readonly redis: RedisSale | null;
-  /** The earliest return of "sold out" to anybody. */
+  /** The earliest return of "sold out" to anybody; likewise of "voided". */
   readonly firstSoldOut: Attempt | null;
+  readonly firstVoided: Attempt | null;
   readonly clockErrorMs: number;
 };
 
@@ -61,9 +63,11 @@ function saleOf(run: JudgedRun, { event, attempts, rows }: Gathered): Sale {
   rows.sort((a, b) => a.seq - b.seq);
   const people = new Map<string, Person>();
   let firstSoldOut: Attempt | null = null;
+  let firstVoided: Attempt | null = null;
   for (const attempt of attempts) {
     note(personOf(people, attempt.person), attempt);
     if (attempt.outcome === "sold-out") firstSoldOut = earlierReturn(firstSoldOut, attempt);
+    if (attempt.outcome === "voided") firstVoided = earlierReturn(firstVoided, attempt);
   }
   const rowOfCode = new Map<string, Row>();
   for (const row of rows) {
@@ -79,6 +83,7 @@ function saleOf(run: JudgedRun, { event, attempts, rows }: Gathered): Sale {
     log: run.log?.get(event.eventId) ?? null,
     redis: run.redis?.find(({ eventId }) => eventId === event.eventId) ?? null,
     firstSoldOut,
+    firstVoided,
     clockErrorMs: run.clockErrorMs ?? 0,
   };
 }
@@ -93,6 +98,7 @@ function personOf(people: Map<string, Person>, name: string): Person {
     firstClaim: null,
     firstIssued: null,
     firstSoldOut: null,
+    firstVoided: null,
     unknownClaim: null,
     refusedClaim: null,
   };
@@ -107,6 +113,8 @@ function note(person: Person, attempt: Attempt): void {
     person.firstIssued = earlierReturn(person.firstIssued, attempt);
   } else if (outcome === "sold-out") {
     person.firstSoldOut = earlierReturn(person.firstSoldOut, attempt);
+  } else if (outcome === "voided") {
+    person.firstVoided = earlierReturn(person.firstVoided, attempt);
   }
   if (kind === "status") return;
   if (outcome === "refused") {

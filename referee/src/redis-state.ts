@@ -6,7 +6,8 @@ import type { RedisSale } from "./run.ts";
 export function judgeRedis(sale: Sale, redis: RedisSale): Objection[] {
   const { event, rows, people } = sale;
   const { limit } = event;
-  const { latched, counter } = redis;
+  const { finished = null, latched = null, counter } = redis;
+  const isSoldOut = rows.length >= limit;
   const objections: Objection[] = [];
   const persons = new Set(redis.persons);
   const winners = new Set(rows.map(({ userId }) => userId));
@@ -22,7 +23,7 @@ export function judgeRedis(sale: Sale, redis: RedisSale): Objection[] {
     objections.push(objection("S19", `${name} is reserved in Redis and ${why}`, shown));
   }
   for (const name of winners) {
-    if (persons.has(name)) continue;
+    if (persons.has(name) || finished === true) continue;
     objections.push(
       objection("S16", `${name} has a row and is unknown to Redis`, { persons: [name] }),
     );
@@ -34,10 +35,16 @@ export function judgeRedis(sale: Sale, redis: RedisSale): Objection[] {
   if (persons.size > limit) {
     objections.push(objection("S17", `Redis holds ${persons.size} persons of at most ${limit}`));
   }
-  if (latched && rows.length < limit) {
+  if (finished === true && !isSoldOut) {
+    objections.push(objection("S17", `Redis forgot it at ${rows.length} of ${limit} rows`));
+  }
+  if (finished === false && isSoldOut) {
+    objections.push(objection("S16", `Redis still holds it at ${rows.length} of ${limit} rows`));
+  }
+  if (latched === true && !isSoldOut) {
     objections.push(objection("S17", `the latch is set at ${rows.length} of ${limit} rows`));
   }
-  if (!latched && rows.length >= limit) {
+  if (latched === false && isSoldOut) {
     objections.push(objection("S16", `the latch is not set at ${rows.length} of ${limit} rows`));
   }
   return objections;

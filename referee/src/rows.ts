@@ -1,6 +1,7 @@
 // What the rows themselves have to be, whatever anybody was told.
 import { objection, type Objection } from "./findings.ts";
 import type { Person, Sale } from "./people.ts";
+import { JUDGES_WINDOW_UNDER_LOCK } from "./run.ts";
 import type { Row } from "./run.ts";
 
 /** At least 128 random bits in Crockford's base 32. */
@@ -55,9 +56,9 @@ function judgeRow({ event, people }: Sale, row: Row, place: number): Objection[]
     const detail = `seq ${seq} was issued at ${issuedAt}, before the opening at ${event.opensAt}`;
     objections.push(objection("S22", detail, { persons }));
   }
-  // In v2 and v3 a claim that passed the door in time stays in time, however late its row is.
+  // Elsewhere a claim that passed the door in time stays in time, however late its row is.
   const closesMs = Date.parse(event.closesAt ?? "");
-  if (event.mechanism === "row-lock" && issuedMs >= closesMs) {
+  if (JUDGES_WINDOW_UNDER_LOCK.has(event.mechanism) && issuedMs >= closesMs) {
     const detail = `seq ${seq} was issued at ${issuedAt}, not before the close at ${event.closesAt}`;
     objections.push(objection("S22", detail, { persons }));
   }

@@ -1,13 +1,32 @@
 // What the referee reads: plain data, as a load side wrote it and as the engines held it when all was
 // quiet. Nothing here comes from the code that is judged; the words are those of the HTTP contract.
 
-export type Mechanism = "row-lock" | "redis-counter" | "kafka-queue";
+/** The name of a mechanism. One that is not named below is judged by answers and rows alone. */
+export type Mechanism = string;
+
+/** A log says who came first, and tickets name places in it: rules S6 and S10 to S15. */
+export const ORDERED_BY_A_LOG: ReadonlySet<Mechanism> = new Set(["kafka-queue"]);
+
+/** These look at the window under the lock that orders claims; others let a claim in before it. */
+export const JUDGES_WINDOW_UNDER_LOCK: ReadonlySet<Mechanism> = new Set([
+  "row-lock",
+  "group-commit",
+]);
 
 /**
  * What an answer meant to whoever got it. `refused` is certainly without effect, `unknown` may have
- * one at any later time, `none` comes from a status only and says nothing.
+ * one at any later time, `none` comes from a status only and says nothing, `voided` too: an operator
+ * ended the sale of a broken log, and this person has no coupon.
  */
-export type Outcome = "issued" | "replay" | "sold-out" | "queued" | "refused" | "unknown" | "none";
+export type Outcome =
+  | "issued"
+  | "replay"
+  | "sold-out"
+  | "voided"
+  | "queued"
+  | "refused"
+  | "unknown"
+  | "none";
 
 /** One HTTP request of one person. Times are of one monotonic clock for the whole run. */
 export type Attempt = {
@@ -72,7 +91,13 @@ export type LogRecord = {
 /** What Redis holds of an event. */
 export type RedisSale = {
   readonly eventId: string;
-  readonly latched: boolean;
+  /** Nothing is left of it, and nothing will be built: so it must be once all coupons are rows. */
+  readonly finished?: boolean | null;
+  /**
+   * Of builds that kept a sold-out event in Redis, with a flag beside its persons (a latch): whether
+   * it was set. One of the two is told.
+   */
+  readonly latched?: boolean | null;
   readonly counter: number;
   readonly persons: readonly string[];
 };

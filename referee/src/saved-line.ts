@@ -1,6 +1,6 @@
 // The form of each line of a saved run. A file may come from anywhere and from any build, so nothing
 // in it is believed: what has not the right type would give a verdict about something else.
-import type { Attempt, LogRecord, Mechanism, Outcome, Row, SaleEvent } from "./run.ts";
+import type { Attempt, LogRecord, Outcome, Row, SaleEvent } from "./run.ts";
 
 export type Line =
   | { readonly type: "run"; readonly format: string; readonly clockErrorMs?: number | null }
@@ -12,7 +12,8 @@ export type Line =
   | {
       readonly type: "redis";
       readonly eventId: string;
-      readonly latched: boolean;
+      readonly finished?: boolean | null;
+      readonly latched?: boolean | null;
       readonly counter: number;
       readonly persons: number;
     }
@@ -29,11 +30,11 @@ type Form =
   | "boolean?"
   | readonly string[];
 
-const mechanisms: readonly Mechanism[] = ["row-lock", "redis-counter", "kafka-queue"];
 const outcomes: readonly Outcome[] = [
   "issued",
   "replay",
   "sold-out",
+  "voided",
   "queued",
   "refused",
   "unknown",
@@ -44,7 +45,7 @@ const forms: Readonly<Record<Line["type"], Readonly<Record<string, Form>>>> = {
   run: { format: "string", clockErrorMs: "number?" },
   event: {
     eventId: "string",
-    mechanism: mechanisms,
+    mechanism: "string",
     limit: "number",
     limitAtStart: "number?",
     issued: "number",
@@ -81,7 +82,13 @@ const forms: Readonly<Record<Line["type"], Readonly<Record<string, Form>>>> = {
   },
   log: { eventId: "string", records: "number" },
   record: { eventId: "string", offset: "number", key: "string?", value: "string?" },
-  redis: { eventId: "string", latched: "boolean", counter: "number", persons: "number" },
+  redis: {
+    eventId: "string",
+    finished: "boolean?",
+    latched: "boolean?",
+    counter: "number",
+    persons: "number",
+  },
   winner: { eventId: "string", person: "string" },
   end: { lines: "number" },
 };

@@ -7,14 +7,14 @@
 //   row      one row of coupon_issues
 //   log      the log of an event was read, whole; `records` says how many records it has
 //   record   one record of it
-//   redis    what Redis holds of an event: latch, counter, and how many persons
+//   redis    what Redis holds of an event: counter, how many persons, and whether it is finished
 //   winner   one person in it
 import { closeSync, createReadStream, openSync, writeSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { checked, type Line } from "./saved-line.ts";
 import type { Attempt, JudgedRun, LogRecord, RedisSale, Row, SaleEvent } from "./run.ts";
 
-export const format = "stampede-run-1";
+const format = "stampede-run-1";
 
 /** A file that is no whole saved run, and why. */
 export class SavedRunFault extends Error {
@@ -155,8 +155,8 @@ function take(run: Reading, line: Exclude<Line, { type: "end" }>, number: number
       announced(run.log.get(line.eventId), "log", number).records.push(line);
       return;
     case "redis": {
-      const { eventId, latched, counter, persons: expected } = line;
-      run.redis.set(eventId, { eventId, latched, counter, expected, persons: [] });
+      const { persons: expected, ...held } = line;
+      run.redis.set(held.eventId, { ...held, expected, persons: [] });
       return;
     }
     case "winner":

@@ -147,7 +147,7 @@ function passedOver({ sale, person, first, lastWinning }: Placed): Objection[] {
     const detail = `${person.name} has ticket ${first.ticket} and no row, ${lastWinning} has one`;
     return [objection("S10", detail, shown)];
   }
-  if (sale.rows.length >= limit) return [];
+  if (sale.rows.length >= limit || sale.firstVoided !== null) return [];
   const detail = `${person.name} is queued with ticket ${first.ticket} and has no final answer`;
   return [objection("L2", `${detail} at ${sale.rows.length} of ${limit} rows`, shown)];
 }
@@ -213,7 +213,7 @@ function judgeAhead({ event }: Sale, person: Person): Objection[] {
   return objections;
 }
 
-function judgeGuarantees({ event }: Sale, person: Person): Objection[] {
+function judgeGuarantees({ event, firstVoided }: Sale, person: Person): Objection[] {
   const { limit } = event;
   const limitAtStart = event.limitAtStart ?? limit;
   return person.attempts.flatMap((attempt) => {
@@ -227,6 +227,7 @@ function judgeGuarantees({ event }: Sale, person: Person): Objection[] {
     }
     // A person's own status may name a ticket that is not theirs: only a claim's answer is a promise.
     if (!guaranteed || attempt.kind !== "claim" || person.rows.length > 0) return [];
+    if (firstVoided !== null) return [];
     return [objection("S23", `ticket ${ticket} was guaranteed and has no row`, shown)];
   });
 }

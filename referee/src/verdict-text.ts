@@ -1,23 +1,25 @@
 import type { Finding } from "./findings.ts";
+import { promises } from "./promises.ts";
+import { ORDERED_BY_A_LOG } from "./run.ts";
 import type { JudgedRun } from "./run.ts";
 
 const shownPerInvariantMax = 5;
 const attemptsShownMax = 6;
 
-/** The verdict in words: what was judged, and each finding with the attempts that show it. */
+/** The verdict in words: what was judged, and under each broken promise the attempts that show it. */
 export function verdictText(run: JudgedRun, findings: readonly Finding[]): string {
   return [`${word(findings)}: ${extent(run)}`, ...findingLines(findings)].join("\n");
 }
 
-/** "Wrong" and "not finished" are separate verdicts; what is wrong stays wrong when it is finished. */
+/** A broken promise is wrong; where only promises of an end are broken, the sale may yet become right. */
 function word(findings: readonly Finding[]): string {
   if (findings.length === 0) return "RIGHT";
   const unfinished = findings.every(({ invariant }) => invariant.startsWith("L"));
-  return unfinished ? "NOT FINISHED" : "WRONG";
+  return unfinished ? "WRONG (not finished)" : "WRONG";
 }
 
 function extent({ events, history, rows, log, redis }: JudgedRun): string {
-  const queues = events.filter(({ mechanism }) => mechanism === "kafka-queue");
+  const queues = events.filter(({ mechanism }) => ORDERED_BY_A_LOG.has(mechanism));
   const counters = events.filter(({ mechanism }) => mechanism === "redis-counter");
   const logs = queues.filter(({ eventId }) => log?.has(eventId)).length;
   const states = counters.filter((event) =>
@@ -42,10 +44,12 @@ function findingLines(findings: readonly Finding[]): string[] {
   const byInvariant = Map.groupBy(findings, ({ invariant }) => invariant);
   return [...byInvariant].flatMap(([invariant, same]) => {
     const lines = same.slice(0, shownPerInvariantMax).map(({ eventId, attempts, detail }) => {
-      return `  ${invariant}: ${eventId}: ${detail}${attemptsText(attempts)}`;
+      return `    ${eventId}: ${detail}${attemptsText(attempts)}`;
     });
+    const broken = `  ${invariant}: ${promises[invariant].sentence}`;
     const more = same.length - shownPerInvariantMax;
-    return more > 0 ? [...lines, `  ${invariant}: and ${more.toLocaleString("en")} more`] : lines;
+    if (more > 0) lines.push(`    and ${more.toLocaleString("en")} more`);
+    return [broken, ...lines];
   });
 }
 

@@ -1,7 +1,7 @@
 // What the referee reports of rows, answers and Redis, each shown by a run written by hand.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { judge } from "@stampede/lab/referee";
+import { judge } from "@stampede/referee";
 import {
   asked,
   attempt,
@@ -12,6 +12,7 @@ import {
   issued,
   issuedAt,
   onlyShows,
+  queued,
   refused,
   replay,
   row,
@@ -185,7 +186,7 @@ describe("of Redis, a finding is", () => {
   const full = { event, attempts, rows: [ana, ben] };
   const half = { event, attempts: [issued("ana", 1), unanswered("ben")], rows: [ana] };
 
-  test("nothing where it holds the persons of the rows, and the latch is set with the last", () => {
+  test("nothing where it holds the persons of the rows, and nothing any more after the last", () => {
     isRight({ ...full, redis: {} });
     isRight({ ...half, redis: {} });
   });
@@ -204,23 +205,57 @@ describe("of Redis, a finding is", () => {
   });
 
   test("a row that it does not know", () => {
-    breaks(["S16"], { ...full, redis: { persons: ["ana"] } });
+    breaks(["S16"], { ...half, redis: { persons: [] } });
   });
 
   test("a counter that is not the number of persons", () => {
+    breaks(["S16"], { ...half, redis: { counter: 3 } });
     breaks(["S16"], { ...full, redis: { counter: 3 } });
   });
 
-  test("no latch although all coupons are rows", () => {
-    breaks(["S16"], { ...full, redis: { latched: false } });
+  test("something that it holds although all coupons are rows", () => {
+    breaks(["S16"], { ...full, redis: { finished: false, persons: ["ana", "ben"] } });
   });
 
-  test("a latch before all coupons are rows", () => {
-    breaks(["S17"], { ...half, redis: { latched: true } });
+  test("a sale that it forgot before all coupons were rows", () => {
+    breaks(["S17"], { ...half, redis: { finished: true, persons: [] } });
+  });
+
+  test("the same of a build that kept sold-out sales, with a latch beside their persons", () => {
+    const kept = { finished: null, persons: ["ana", "ben"] };
+    isRight({ ...full, redis: { ...kept, latched: true } });
+    isRight({ ...half, redis: { finished: null, latched: false } });
+    breaks(["S16"], { ...full, redis: { ...kept, latched: false } });
+    breaks(["S16"], { ...full, redis: { ...kept, latched: true, persons: ["ana"] } });
+    breaks(["S17"], { ...half, redis: { finished: null, latched: true } });
   });
 
   test("more persons than coupons", () => {
     const redis = { persons: ["ana", "ben", "cem"] };
     breaks(["S16", "S17"], { ...full, redis });
+  });
+});
+
+describe("of a sale that an operator ended", () => {
+  const event = { mechanism: "kafka-queue", limit: 3 } as const;
+  const first = row(1, "ana", { ticket: 0 });
+  const told = [
+    queued("ana", 0, { guaranteed: true }),
+    queued("ben", 1),
+    asked("ben", { outcome: "voided", ticketAsked: 1 }),
+  ];
+
+  test("nothing more is due", () => {
+    isRight({ event: { ...event, decided: 1 }, attempts: told, rows: [first] });
+  });
+
+  test("a finding is a coupon of somebody who was told so, or one that came after it", () => {
+    const late = { ...first, committedMs: 900 };
+    breaks(["S7"], { event, attempts: told, rows: [first, row(2, "ben", { ticket: 1 })] });
+    breaks(["S7"], { event, attempts: told, rows: [late] });
+  });
+
+  test("a finding is that it had no queue", () => {
+    breaks(["S7"], { attempts: [asked("cem", { outcome: "voided" })], rows: [] });
   });
 });

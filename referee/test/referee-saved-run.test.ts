@@ -7,11 +7,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { describe, test, type TestContext } from "node:test";
-import { judge, readSavedRun, SavedRunFault, saveRun } from "@stampede/lab/referee";
-import type { JudgedRun } from "@stampede/lab/referee";
+import { judge, readSavedRun, SavedRunFault, saveRun } from "@stampede/referee";
+import type { JudgedRun } from "@stampede/referee";
 import { eventId, issued, queued, record, row, soldOut, unanswered } from "./support/sketch.ts";
 
-const program = join(import.meta.dirname, "..", "..", "lab", "referee", "main.ts");
+const program = join(import.meta.dirname, "..", "src", "main.ts");
 const startedAt = "2026-12-01T00:00:00.000Z";
 
 const right: JudgedRun = {
@@ -205,12 +205,16 @@ describe("npm run judge", () => {
     assert.match(out, /run\.jsonl: RIGHT: 1 event, 4 attempts, 2 rows, Redis of 1 of 1 counter\n/);
   });
 
-  test("ends with 1 and names what is wrong, by whom and which attempts show it", async (t) => {
+  test("ends with 1 and says which promise is broken, for whom, and which attempts show it", async (t) => {
     const wrong = { ...right, rows: [row(1, "ana")] };
     const { code, out } = await judged(saved(t, wrong));
     assert.equal(code, 1);
     assert.match(out, /WRONG: 1 event/);
-    assert.match(out, /S3: spring: ben was told seq 2, .* and has no row \(attempt \d+\)/);
+    assert.match(
+      out,
+      /S3: Whoever is told issued has a committed row with that seq, code and time\./,
+    );
+    assert.match(out, /    spring: ben was told seq 2, .* and has no row \(attempt \d+\)/);
   });
 
   test("ends with 1 and tells what is not finished from what is wrong", async (t) => {
@@ -222,7 +226,10 @@ describe("npm run judge", () => {
     const guaranteed = waiting.history.map((one) => ({ ...one, guaranteed: null }));
     const { code, out } = await judged(saved(t, { ...waiting, history: guaranteed }));
     assert.equal(code, 1);
-    assert.match(out, /NOT FINISHED: 1 event, 2 attempts, 0 rows, the log of 1 of 1 queue\n/);
+    assert.match(
+      out,
+      /WRONG \(not finished\): 1 event, 2 attempts, 0 rows, the log of 1 of 1 queue\n/,
+    );
   });
 
   test("ends with 2 where something is no whole run, and still judges the rest", async (t) => {

@@ -3,21 +3,14 @@
 import assert from "node:assert/strict";
 import { randomInt } from "node:crypto";
 import { test } from "node:test";
-import type { Attempt } from "@stampede/lab/referee";
+import type { Attempt } from "@stampede/referee";
+import { drawOf } from "./support/draw.ts";
+import type { Draw } from "./support/draw.ts";
 import { asked, findingsOf, queued, record, row, unanswered } from "./support/sketch.ts";
 
 const seed = Number(process.env["REFEREE_SEED"] ?? randomInt(0x7fff_ffff));
 const queues = 20_000;
 const people = ["ana", "ben", "cem"] as const;
-
-/** A whole number from 0 to below `end`; the same ones for the same seed. */
-function drawer(start: number): (end: number) => number {
-  let state = start >>> 0;
-  return (end) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return Math.floor((state / 0x1_0000_0000) * end);
-  };
-}
 
 type Queue = {
   readonly attempts: readonly Attempt[];
@@ -25,7 +18,7 @@ type Queue = {
 };
 
 /** Tickets in about the order of time, each told to its person, some asked for again. */
-function queueOf(draw: (end: number) => number): Queue {
+function queueOf(draw: Draw): Queue {
   const attempts: Attempt[] = [];
   let sentMs = 0;
   const count = 2 + draw(5);
@@ -49,7 +42,7 @@ test("the sweeps over tickets find exactly what looking at every pair finds", (t
   t.diagnostic(`seed ${seed}`);
   const met = { S6: 0, S12: 0, neither: 0 };
   for (let index = 0; index < queues; index++) {
-    const { attempts, untold } = queueOf(drawer(seed + index));
+    const { attempts, untold } = queueOf(drawOf(seed, index));
     const event = { mechanism: "kafka-queue", limit: 2 } as const;
     const claims = attempts.filter(({ kind, ticket }) => kind === "claim" && ticket !== null);
     const persons = new Map(claims.map(({ ticket, person }) => [Number(ticket), person]));

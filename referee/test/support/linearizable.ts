@@ -1,7 +1,7 @@
 // The definition itself, without any thought: a history is right when its operations can be put into
 // some order that respects real time and in which the sale, as one sequential object, gives exactly
 // these answers and leaves exactly these rows. All orders are tried, by sets of operations done.
-import type { Attempt, Row } from "@stampede/lab/referee";
+import type { Attempt, Row } from "@stampede/referee";
 
 /** For at most a dozen attempts of one event of v1 or v2. */
 export function isLinearizable(
@@ -74,6 +74,7 @@ function step(
     case "sold-out":
       return place < 0 && winners === limit ? after : null;
     case "queued":
+    case "voided":
     case "refused":
     case "unknown":
     case "none":

@@ -1,7 +1,7 @@
 // Runs written by hand, in few words: who was told what, and what the engines held in the end.
 import assert from "node:assert/strict";
 import { after } from "node:test";
-import { judge } from "@stampede/lab/referee";
+import { judge } from "@stampede/referee";
 import type {
   Attempt,
   Finding,
@@ -10,7 +10,7 @@ import type {
   RedisSale,
   Row,
   SaleEvent,
-} from "@stampede/lab/referee";
+} from "@stampede/referee";
 
 export const eventId = "spring";
 export const issuedAt = "2026-12-01T00:00:00.123Z";
@@ -26,15 +26,15 @@ export type Sketch = {
 
 export function findingsOf({ event, attempts, rows, log, redis }: Sketch): Finding[] {
   const held = { eventId, mechanism: "row-lock", limit: 2, issued: rows.length, ...event } as const;
-  const persons = rows.map(({ userId }) => userId);
-  const latched = rows.length >= held.limit;
+  const finished = rows.length >= held.limit;
+  const persons = finished ? [] : rows.map(({ userId }) => userId);
   const counter = redis?.persons?.length ?? persons.length;
   return judge({
     history: attempts,
     events: [held],
     rows,
     ...(log === undefined ? {} : { log: new Map([[eventId, log]]) }),
-    ...(redis === undefined ? {} : { redis: [{ eventId, latched, counter, persons, ...redis }] }),
+    ...(redis === undefined ? {} : { redis: [{ eventId, finished, counter, persons, ...redis }] }),
   });
 }
 
@@ -104,7 +104,7 @@ export function asked(person: string, more: Partial<Attempt>): Attempt {
 }
 
 export function record(offset: number, person: string, more: Partial<LogRecord> = {}): LogRecord {
-  const claim = { schema: 1, eventId, userId: person, code: codeOf(person) };
+  const claim = { schema: 2, eventId, userId: person };
   return { eventId, offset, key: person, value: JSON.stringify(claim), ...more };
 }
 

@@ -1,6 +1,8 @@
 // Small random sales with the rows that they left: some played by the rules, some spoilt afterwards.
 // Times are small whole numbers, so that equal ones, where mistakes like to hide, are frequent.
-import type { Attempt, Outcome, Row, SaleEvent } from "@stampede/lab/referee";
+import type { Attempt, Outcome, Row, SaleEvent } from "@stampede/referee";
+import { drawOf } from "./draw.ts";
+import type { Draw } from "./draw.ts";
 
 export type SmallHistory = {
   readonly event: SaleEvent;
@@ -22,12 +24,9 @@ const told: readonly Outcome[] = ["issued", "replay", "sold-out", "unknown", "re
 const operationsMin = 2;
 const operationsMax = 6;
 
-/** A whole number from 0 to below `end`. */
-type Draw = (end: number) => number;
-
 /** The history number `index` of a seed, always the same. */
 export function smallHistory(seed: number, index: number): SmallHistory {
-  const draw = generator(seed, index);
+  const draw = drawOf(seed, index);
   const draft = play(draw);
   // Two of three are spoilt; some of those are still right, and look as if they were not.
   const wounds = draw(3) === 0 ? 0 : 1 + draw(3);
@@ -35,17 +34,6 @@ export function smallHistory(seed: number, index: number): SmallHistory {
   const { limit, history, rows } = draft;
   const event = { eventId, mechanism: "row-lock", limit, issued: rows.length } as const;
   return { event, history, rows };
-}
-
-/** Mulberry32, started anew for each history, so that one of a million can be had alone. */
-function generator(seed: number, index: number): Draw {
-  let state = (Math.imul(seed, 0x9e3779b1) ^ Math.imul(index + 1, 0x85ebca6b)) >>> 0;
-  return (end) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 0x1_0000_0000) * end);
-  };
 }
 
 /** Lets some people claim and ask in a fixed order of moments, by the rules of the sale. */
