@@ -1,9 +1,9 @@
 // A comparison: every subject on the same trace of arrivals, interleaved, in reversed order every
 // second round, so that a machine that warms up or slows down does it to all of them alike.
 import type { Ceiling } from "../crowd/ceiling.ts";
-import type { Mechanism } from "../crowd/history.ts";
 import { describeMachine } from "../crowd/machine.ts";
-import { judge as rushJudge, type Judge } from "../crowd/verdict.ts";
+import type { Mechanism } from "../mechanisms.ts";
+import { judge as ownJudge, type Judge } from "../crowd/verdict.ts";
 import type { JudgedFigures } from "../metrics.ts";
 import type { EngineFacts } from "./engines.ts";
 import {
@@ -14,7 +14,15 @@ import {
   type MeasuredRun,
   type RunPlan,
 } from "./measure.ts";
-import type { Comparison, Environment, Run, SameAgainstSame, Scenario, Subject } from "./result.ts";
+import { sameAgainstSame } from "./noise.ts";
+import {
+  comparisonFormat,
+  type Comparison,
+  type Environment,
+  type Run,
+  type Scenario,
+  type Subject,
+} from "./result.ts";
 import { arrivalTimes } from "./scenario.ts";
 import type { TargetSystem } from "./target.ts";
 
@@ -22,15 +30,17 @@ export type ComparePlan = {
   readonly scenario: Scenario;
   readonly mechanisms: readonly Mechanism[];
   readonly rounds: number;
-  /** Rounds before the first that counts; a row lock takes part in one of them at most. */
+  /** Rounds before the first that counts; who is slow takes part in one of them at most. */
   readonly warmUps: number;
   /** Who runs twice in each round, so that the difference between the two is known to be noise. */
   readonly sameAgainstSame: readonly Subject[];
   readonly target: TargetSystem | null;
+  /** People who watch each event's stream meanwhile. */
+  readonly streams: number;
   readonly deadlineMs: number;
   /** The command line, for whoever wants to repeat it. */
   readonly command: string;
-  /** Who judges the sales; the rush's own referee where it is left out. */
+  /** Who judges the sales; the project's own referee where it is left out. */
   readonly judge?: Judge;
 };
 
@@ -40,7 +50,7 @@ export type CompareHooks = {
   readonly judged?: (figures: JudgedFigures) => void;
   /** After each round that counts, with its number. */
   readonly roundEnded?: (round: number) => void;
-};
+} & Pick<RunPlan, "sold">;
 
 /** Who is compared, and where. */
 export type Compared = {
@@ -59,15 +69,17 @@ export async function compare(
   const environment = describe(compared.facts, plan.command);
   const subjects: readonly Subject[] = [
     "ceiling",
-    ...mechanisms,
+    ...mechanisms.map(({ name }) => name),
     ...(target === null ? [] : (["target"] as const)),
   ];
   const runPlan: RunPlan = {
     scenario,
     times: arrivalTimes(scenario),
     deadlineMs: plan.deadlineMs,
-    judge: plan.judge ?? rushJudge,
+    judge: plan.judge ?? ownJudge,
+    streams: plan.streams,
     progress: everyHalfSecond(hooks.say),
+    ...(hooks.sold === undefined ? {} : { sold: hooks.sold }),
   };
   const measure = (subject: Subject): Promise<MeasuredRun> => {
     if (subject === "ceiling") return measureCeiling(compared.ceiling, runPlan);
@@ -75,7 +87,7 @@ export async function compare(
     if (target === null) throw new Error("A target without a description cannot run.");
     return measureTarget(target, runPlan);
   };
-  await warmUp(plan, { subjects, measure, say: hooks.say });
+  await warmUp(plan.warmUps, { subjects, measure, say: hooks.say });
   const runs: Run[] = [];
   for (let round = 1; round <= rounds; round++) {
     for (const { subject, twin } of orderOf(subjects, plan.sameAgainstSame, round)) {
@@ -87,10 +99,13 @@ export async function compare(
     hooks.roundEnded?.(round);
   }
   return {
-    format: "stampede-comparison-1",
+    format: comparisonFormat,
     scenario,
     environment,
     subjects,
+    mechanisms: mechanisms.map(({ name, version, title, summary }) => {
+      return { name, version, title, summary };
+    }),
     runs,
     sameAgainstSame: sameAgainstSame(runs),
     target: target === null ? null : { name: target.name, url: target.url },
@@ -112,41 +127,27 @@ export function orderOf(
   return round % 2 === 1 ? order : order.toReversed();
 }
 
-/** What the pairs of a comparison say about noise; a pair without one right round is left out. */
-export function sameAgainstSame(runs: readonly Run[]): SameAgainstSame[] {
-  const subjects = [...new Set(runs.filter(({ twin }) => twin).map(({ subject }) => subject))];
-  return subjects.flatMap((subject) => {
-    const perSecond = (round: number, twin: boolean): number | null =>
-      runs.find((run) => run.subject === subject && run.round === round && run.twin === twin)
-        ?.answersPerSecond ?? null;
-    const rounds = [...new Set(runs.map(({ round }) => round))].sort((a, b) => a - b);
-    const ratios = rounds.flatMap((round) => {
-      const [first, second] = [perSecond(round, false), perSecond(round, true)];
-      return first === null || second === null || second === 0 ? [] : [first / second];
-    });
-    if (ratios.length === 0) return [];
-    const smallestClaim = Math.max(...ratios.map((ratio) => Math.max(ratio, 1 / ratio) - 1));
-    return [{ subject, ratios, smallestClaim }];
-  });
-}
-
 type WarmUp = {
   readonly subjects: readonly Subject[];
-  readonly measure: (subject: Subject) => Promise<MeasuredRun>;
+  readonly measure: (subject: Subject) => Promise<Pick<MeasuredRun, "verdict" | "lastAnswerMs">>;
   readonly say: (text: string) => void;
 };
 
+/** Somebody who has worked for so long is warm: compilers and pools had time for all they do. */
+const warmAfterMs = 2_000;
+
 /**
  * In full size: compilers, caches and pools of all processes, this one's too, are slow the first
- * time and still change in the second. A row lock's crowd takes ten times as long as the others',
- * which is warm-up enough in one round.
+ * time and still change in the second.
  */
-async function warmUp(plan: ComparePlan, { subjects, measure, say }: WarmUp): Promise<void> {
-  for (let round = 1; round <= plan.warmUps; round++) {
-    say(`warm-up ${round} of ${plan.warmUps}, not counted`);
+export async function warmUp(rounds: number, { subjects, measure, say }: WarmUp): Promise<void> {
+  const warm = new Set<Subject>();
+  for (let round = 1; round <= rounds; round++) {
+    say(`warm-up ${round} of ${rounds}, not counted`);
     for (const subject of subjects) {
-      if (subject === "row-lock" && round > 1) continue;
-      const { verdict } = await measure(subject);
+      if (warm.has(subject)) continue;
+      const { verdict, lastAnswerMs } = await measure(subject);
+      if (lastAnswerMs > warmAfterMs) warm.add(subject);
       if (verdict.kind === "void") say(`  ${subject}: void: ${verdict.reasons.join("; ")}`);
       if (verdict.kind === "wrong") {
         throw new Error(
@@ -184,7 +185,7 @@ function judgedFigures({ subject, verdict, answersPerSecond }: Run): JudgedFigur
 function runText(run: Run): string {
   const { subject, twin, verdict, answersPerSecond, lastAnswerMs, latencyMs } = run;
   const name = twin ? `${subject} (again)` : subject;
-  if (verdict.kind === "wrong") return `${name}: WRONG: ${verdict.violations.join("; ")}`;
+  if (verdict.kind === "wrong") return `${name}: wrong: ${verdict.violations.join("; ")}`;
   if (verdict.kind === "void") return `${name}: void: ${verdict.reasons.join("; ")}`;
   const perSecond = Math.round(answersPerSecond ?? 0).toLocaleString("en");
   return (

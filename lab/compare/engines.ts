@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { once } from "node:events";
 import { connect } from "node:net";
 
-import { Client } from "pg";
+import { withDatabase } from "../crowd/database.ts";
 
 type Facts = Readonly<Record<string, string>>;
 
@@ -11,7 +11,7 @@ type Facts = Readonly<Record<string, string>>;
 export type EngineFacts = { readonly versions: Facts; readonly durability: Facts };
 
 const connectMsMax = 5_000;
-const statementMsMax = 10_000;
+const unasked = "The database cannot be asked for its clock and version";
 const clockSamples = 7;
 
 const settings = ["fsync", "synchronous_commit", "full_page_writes"] as const;
@@ -35,7 +35,7 @@ const none: EngineFacts = { versions: {}, durability: {} };
 
 async function postgresFacts(databaseUrl: string): Promise<EngineFacts> {
   const names = ["server_version", ...settings];
-  return withDatabase(databaseUrl, async (client) => {
+  return withDatabase(databaseUrl, unasked, async (client) => {
     const { rows } = await client.query<{ name: string; setting: string }>(
       "SELECT name, setting FROM pg_settings WHERE name = ANY($1)",
       [names],
@@ -55,7 +55,7 @@ async function postgresFacts(databaseUrl: string): Promise<EngineFacts> {
  * sample with the shortest round trip is off by half of that at most.
  */
 export async function databaseClock(databaseUrl: string): Promise<number> {
-  return withDatabase(databaseUrl, async (client) => {
+  return withDatabase(databaseUrl, unasked, async (client) => {
     let best = { roundTripMs: Infinity, offsetMs: 0 };
     for (let sample = 0; sample < clockSamples; sample++) {
       const askedMs = performance.now();
@@ -73,38 +73,39 @@ export async function databaseClock(databaseUrl: string): Promise<number> {
   });
 }
 
-async function withDatabase<T>(
-  databaseUrl: string,
-  work: (client: Client) => Promise<T>,
-): Promise<T> {
-  const client = new Client({
-    connectionString: databaseUrl,
-    connectionTimeoutMillis: connectMsMax,
-    statement_timeout: statementMsMax,
-    application_name: "stampede-lab",
+/** What the engines have counted since they started: commands of Redis (0 where it is off), transactions. */
+export async function engineCounts(shop: {
+  readonly databaseUrl: string;
+  readonly redisUrl: string | null;
+}): Promise<{ readonly commands: number; readonly transactions: number }> {
+  const said = shop.redisUrl === null ? "" : await askRedis(shop.redisUrl, [["INFO", "stats"]]);
+  const commands = Number(/total_commands_processed:(\d+)/.exec(said)?.[1] ?? 0);
+  return withDatabase(shop.databaseUrl, unasked, async (client) => {
+    const { rows } = await client.query<{ count: number }>(
+      `SELECT (xact_commit + xact_rollback)::float8 AS count
+         FROM pg_stat_database WHERE datname = current_database()`,
+    );
+    return { commands, transactions: rows[0]?.count ?? 0 };
   });
-  try {
-    await client.connect();
-    return await work(client);
-  } catch (cause) {
-    const said = cause instanceof Error ? cause.message : String(cause);
-    throw new Error(`The database cannot be asked for its clock and version: ${said}`, { cause });
-  } finally {
-    await client.end();
-  }
 }
 
-/** Three commands and a good-bye, by hand: a client would be a dependency for two words. */
-async function redisFacts(redisUrl: string): Promise<EngineFacts> {
+/** Some commands and a good-bye, by hand: a client would be a dependency for two words. */
+async function askRedis(
+  redisUrl: string,
+  commands: readonly (readonly string[])[],
+): Promise<string> {
   const { hostname, port, username, password } = new URL(redisUrl);
   const secret = [username, password].filter((word) => word !== "").map(decodeURIComponent);
-  const commands = [
-    ...(secret.length === 0 ? [] : [["AUTH", ...secret]]),
+  const signIn = secret.length === 0 ? [] : [["AUTH", ...secret]];
+  const address = { host: hostname, port: Number(port || 6379) };
+  return conversation(address, [...signIn, ...commands, ["QUIT"]]);
+}
+
+async function redisFacts(redisUrl: string): Promise<EngineFacts> {
+  const said = await askRedis(redisUrl, [
     ["INFO", "server"],
     ["CONFIG", "GET", "append*"],
-    ["QUIT"],
-  ];
-  const said = await conversation({ host: hostname, port: Number(port || 6379) }, commands);
+  ]);
   const version = /redis_version:(\S+)/.exec(said)?.[1];
   const setting = (name: string): string | undefined =>
     new RegExp(`\\r\\n${name}\\r\\n\\$\\d+\\r\\n(\\S+)`).exec(said)?.[1];

@@ -1,6 +1,7 @@
-// What a crowd's claims say about the time they took. Pure functions of attempts and due times.
+// What a crowd's claims say about the time they took, by the one definition of latency that the rush,
+// the comparisons and the report share. Pure functions of attempts and due times.
 import type { CrowdRun } from "../crowd/crowd.ts";
-import { figuresOf, percentile } from "../crowd/statistics.ts";
+import { countsOf, percentile } from "../crowd/statistics.ts";
 import type { Latency, Run } from "./result.ts";
 
 export type ClaimFigures = Pick<
@@ -26,7 +27,6 @@ export function claimFigures(
   { claims, dueMs }: Pick<CrowdRun, "claims" | "dueMs">,
   atOneInstant: boolean,
 ): ClaimFigures {
-  const basic = figuresOf(claims);
   const firstMs = claims.reduce((first, { sentMs }) => Math.min(first, sentMs), Infinity);
   const answered = claims.flatMap(({ status, returnedMs }, index) =>
     status === null ? [] : [{ returnedMs, latencyMs: returnedMs - (dueMs[index] ?? returnedMs) }],
@@ -34,10 +34,12 @@ export function claimFigures(
   const late = sorted(claims.map(({ sentMs }, index) => sentMs - (dueMs[index] ?? sentMs)));
   const firing = claims.filter(({ attempt }) => attempt === 1).map(({ sentMs }) => sentMs);
   const lastMs = firing.reduce((last, sentMs) => Math.max(last, sentMs), firstMs);
+  const lastAnswerAtMs = answered.reduce((l, { returnedMs }) => Math.max(l, returnedMs), firstMs);
+  const lastAnswerMs = answered.length === 0 ? 0 : lastAnswerAtMs - firstMs;
   return {
-    outcomes: basic.outcomes,
-    answersPerSecond: basic.answersPerSecond,
-    lastAnswerMs: basic.lastAnswerMs,
+    outcomes: countsOf(claims),
+    answersPerSecond: lastAnswerMs > 0 ? answered.length / (lastAnswerMs / 1_000) : 0,
+    lastAnswerMs,
     latencyMs: latencyOf(answered.map(({ latencyMs }) => latencyMs)),
     ...slicesOf(answered.map(({ returnedMs }) => returnedMs - firstMs)),
     firingSkewMs: atOneInstant ? lastMs - firstMs : null,

@@ -1,6 +1,8 @@
 // When a run says more about the crowd's own process than about the server. Crowd and server share a
 // machine in the simplest case, so "busy" alone is no fault: it counts when the server waited for it.
 
+import { milliseconds } from "../report/numbers.ts";
+
 /** What is known of both sides of a run. */
 export type Effort = {
   /** From the first to the last claim of an instant; null where arrivals are spread. */
@@ -44,16 +46,16 @@ export function generatorFaults(effort: Effort): string[] {
     const allowedMs = Math.max(skewMsAllowed, lastAnswerMs * skewShareMax);
     if (firingSkewMs > allowedMs) {
       faults.push(
-        `generator bound: sending took ${ms(firingSkewMs)} of ${ms(lastAnswerMs)}; ` +
-          `an instant may take ${ms(allowedMs)}`,
+        `generator bound: sending took ${milliseconds(firingSkewMs)} of ${milliseconds(lastAnswerMs)}; ` +
+          `an instant may take ${milliseconds(allowedMs)}`,
       );
     }
   } else {
     const allowedMs = Math.max(lateMsAllowed, latencyMsP99 * lateShareMax);
     if (lateMsP99 > allowedMs) {
       faults.push(
-        `generator bound: one claim in a hundred was sent ${ms(lateMsP99)} late or more; ` +
-          `with a p99 of ${ms(latencyMsP99)} it may be ${ms(allowedMs)}`,
+        `generator bound: one claim in a hundred was sent ${milliseconds(lateMsP99)} late or more; ` +
+          `with a p99 of ${milliseconds(latencyMsP99)} it may be ${milliseconds(allowedMs)}`,
       );
     }
   }
@@ -67,10 +69,6 @@ export function generatorFaults(effort: Effort): string[] {
     );
   }
   return faults;
-}
-
-function ms(value: number): string {
-  return `${value.toFixed(value < 10 ? 1 : 0)} ms`;
 }
 
 function percent(share: number): string {

@@ -1,12 +1,12 @@
 // One run of one subject: a fresh sale, the crowd, the verdict, the figures.
 import { randomBytes } from "node:crypto";
 
-import { ceilingEventId, type Ceiling } from "../crowd/ceiling.ts";
+import { ceilingClaimPath, ceilingEventId, type Ceiling } from "../crowd/ceiling.ts";
 import { openConnections, targetOf } from "../crowd/connection.ts";
 import { runTrace, type CrowdRun, type Protocol } from "../crowd/crowd.ts";
-import type { Attempt, Mechanism } from "../crowd/history.ts";
-import { runSale, type Shop } from "../crowd/run-sale.ts";
-import { outcomesText, uncleanOf } from "../crowd/statistics.ts";
+import type { Attempt } from "../crowd/history.ts";
+import { runSale, type Sale, type Shop } from "../crowd/run-sale.ts";
+import { oddAnswers, outcomesText } from "../crowd/statistics.ts";
 import type { Judge, StoredRow, Violation } from "../crowd/verdict.ts";
 import { databaseClock } from "./engines.ts";
 import { fairnessOf } from "./fairness.ts";
@@ -30,7 +30,11 @@ export type RunPlan = {
   readonly times: readonly number[];
   readonly deadlineMs: number;
   readonly judge: Judge;
+  /** People who watch the stream meanwhile. */
+  readonly streams: number;
   readonly progress: (text: string) => void;
+  /** Gets every sale by a mechanism, warm-ups too, to keep what was said and stored. */
+  readonly sold?: (mechanism: string, sale: Sale) => void;
 };
 
 /** A run that does not know yet which round it belongs to. */
@@ -41,22 +45,23 @@ const violationsKept = 100;
 /** A sale by one of the service's mechanisms. */
 export async function measureMechanism(
   shop: LabShop,
-  mechanism: Mechanism,
+  mechanism: string,
   plan: RunPlan,
 ): Promise<MeasuredRun> {
-  const { scenario, times, deadlineMs, judge } = plan;
+  const { scenario, times, deadlineMs, judge, streams } = plan;
   const clockMs = shop.databaseUrl === null ? null : await databaseClock(shop.databaseUrl);
   const meter = runMeter({ pids: shop.pids(), metricsUrl: `${shop.url}/metrics` });
   try {
     const { limit, pace, claimsPerPerson, earlierPeople } = scenario;
-    const sold = { mechanism, limit, pace, claimsPerPerson, earlierPeople, streams: 0 };
+    const sold = { mechanism, limit, pace, claimsPerPerson, earlierPeople, streams };
     const arrivals = (run: string): ReturnType<typeof arrivalsOf> => arrivalsOf(times, run);
     const sale = await runSale(
       shop,
       { ...sold, arrivals, deadlineMs, judge, meter },
       plan.progress,
     );
-    const { crowd, finalMs, stored, eventId, violations, unclean } = sale;
+    plan.sold?.(mechanism, sale);
+    const { crowd, finalMs, stored, eventId, violations, voidReasons, watching } = sale;
     const rows = ofCrowd(stored.rows, crowd.claims);
     return runOf(plan, {
       subject: mechanism,
@@ -65,8 +70,10 @@ export async function measureMechanism(
       verdictAtMs: finalMs,
       durableAtMs: clockMs === null ? null : lastIssuedAtMs(rows, clockMs),
       rows,
+      issuedRows: stored.rows.length,
+      watching,
       violations,
-      unclean,
+      voidReasons,
       readings: meter.readings(crowd.claims.length),
     });
   } finally {
@@ -80,6 +87,7 @@ export async function measureCeiling(ceiling: Ceiling, plan: RunPlan): Promise<M
     subject: "ceiling",
     url: ceiling.url,
     eventId: ceilingEventId,
+    claimPath: ceilingClaimPath,
     pid: ceiling.pid,
   });
   const { crowd, readings } = measured;
@@ -98,7 +106,7 @@ export async function measureCeiling(ceiling: Ceiling, plan: RunPlan): Promise<M
     crowd,
     verdictAtMs: lastAnswerAtMs(crowd.claims),
     violations: [],
-    unclean: [...uncleanOf(crowd.claims), ...odd],
+    voidReasons: [...oddAnswers(crowd.claims), ...odd],
     readings,
   });
 }
@@ -113,6 +121,8 @@ export async function measureTarget(system: TargetSystem, plan: RunPlan): Promis
     subject: "target",
     url: system.url,
     eventId: event,
+    // Its own protocol says where it takes claims.
+    claimPath: "",
     pid: null,
     protocol: targetProtocol(system, target, { event, limit }),
   });
@@ -124,24 +134,25 @@ export async function measureTarget(system: TargetSystem, plan: RunPlan): Promis
     crowd,
     verdictAtMs: queued ? null : lastAnswerAtMs(crowd.claims),
     violations: judgeTarget(crowd.claims, limit),
-    unclean: uncleanOf(crowd.claims),
+    voidReasons: oddAnswers(crowd.claims),
     readings,
   });
 }
 
-const withoutRows = { durableAtMs: null, rows: [] } as const;
+const withoutRows = { durableAtMs: null, rows: [], issuedRows: null, watching: null } as const;
 
 type Answering = {
   readonly subject: "ceiling" | "target";
   readonly url: string;
   readonly eventId: string;
+  readonly claimPath: string;
   readonly pid: number | null;
   readonly protocol?: Protocol;
 };
 
 async function measureAnswers(
   { scenario, times, deadlineMs }: RunPlan,
-  { subject, url, eventId, pid, protocol }: Answering,
+  { subject, url, eventId, claimPath, pid, protocol }: Answering,
 ): Promise<{ readonly crowd: CrowdRun; readonly readings: Readings }> {
   const target = await targetOf(url);
   const meter = runMeter({ pids: pid === null ? {} : { server: pid }, metricsUrl: null });
@@ -156,6 +167,7 @@ async function measureAnswers(
       target,
       eventId,
       mechanism: subject,
+      claimPath,
       connections,
       arrivals,
       deadlineMs,
@@ -179,13 +191,12 @@ type Ended = {
   readonly durableAtMs: number | null;
   /** Coupons that went to the measured crowd. */
   readonly rows: readonly StoredRow[];
-  readonly violations: readonly Violation[];
-  readonly unclean: readonly string[];
   readonly readings: Readings;
-};
+} & Pick<Sale, "violations" | "voidReasons" | "watching"> &
+  Pick<Run, "issuedRows">;
 
 function runOf({ scenario }: RunPlan, ended: Ended): MeasuredRun {
-  const { subject, eventId, crowd, rows } = ended;
+  const { subject, eventId, crowd, rows, issuedRows, watching } = ended;
   const { serverCpuShare, ...readings } = ended.readings;
   const { answersPerSecond, firstMs, lateMs, ...figures } = claimFigures(
     crowd,
@@ -201,7 +212,7 @@ function runOf({ scenario }: RunPlan, ended: Ended): MeasuredRun {
     crowdCpuShare: generator.cpuShare,
     serverCpuShare,
   });
-  const verdict = verdictOf(ended.violations, [...ended.unclean, ...bound]);
+  const verdict = verdictOf(ended.violations, [...ended.voidReasons, ...bound]);
   const right = verdict.kind === "right";
   const since = (atMs: number | null): number | null => (atMs === null ? null : atMs - firstMs);
   const durableMs = since(ended.durableAtMs);
@@ -218,6 +229,8 @@ function runOf({ scenario }: RunPlan, ended: Ended): MeasuredRun {
     ...readings,
     fairness: fairnessOf(arrivalOrder(crowd.claims), seqsOf(rows), scenario.limit),
     generator,
+    issuedRows,
+    watching,
   };
 }
 

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 
 import type { Meter } from "../crowd/run-sale.ts";
-import { cpuMicrosOf, listenOverflows, memorySampler } from "./processes.ts";
-import type { Run } from "./result.ts";
+import { cpuMicrosOf, listenOverflows, memorySampler, type CpuMicros } from "./processes.ts";
+import type { Cpu, Run } from "./result.ts";
 import { eventLoopDelayMs, roundTripsPerClaim, scrape, type Scrape } from "./server-metrics.ts";
 
 /** What is measured beside the answers. */
@@ -39,7 +39,7 @@ const settleMs = 30;
 
 type Reading = {
   readonly atMs: number;
-  readonly cpu: Readonly<Record<string, number>>;
+  readonly cpu: Readonly<Record<string, CpuMicros>>;
   readonly scrape: Scrape | null;
 };
 
@@ -50,9 +50,9 @@ export function runMeter({ pids, metricsUrl }: Measured): RunMeter {
   let before: Reading | null = null;
   let after: Reading | null = null;
   const ask = async (): Promise<Scrape | null> => (metricsUrl === null ? null : scrape(metricsUrl));
-  const cpu = (): Record<string, number> => {
+  const cpu = (): Record<string, CpuMicros> => {
     const { user, system } = process.cpuUsage();
-    return { ...cpuMicrosOf(pids), crowd: user + system };
+    return { ...cpuMicrosOf(pids), crowd: { total: user + system, user, system } };
   };
   return {
     begin: async () => {
@@ -74,12 +74,12 @@ export function runMeter({ pids, metricsUrl }: Measured): RunMeter {
         listenOverflows:
           overflows === null || overflowsBefore === null ? null : overflows - overflowsBefore,
         cpuMicrosPerClaim: Object.fromEntries(
-          Object.entries(used).map(([name, micros]) => [name, micros / claims]),
+          Object.entries(used).map(([name, cpu]) => [name, perClaim(cpu, claims)]),
         ),
         roundTripsPerClaim: roundTripsPerClaim(before.scrape, after.scrape, claims),
         serverMemoryMiB: memory.stop(),
         eventLoopDelayMs: eventLoopDelayMs(after.scrape),
-        serverCpuShare: server === null ? null : server / 1_000 / (after.atMs - before.atMs),
+        serverCpuShare: server === null ? null : server.total / 1_000 / (after.atMs - before.atMs),
       };
     },
     stop: () => void memory.stop(),
@@ -88,13 +88,22 @@ export function runMeter({ pids, metricsUrl }: Measured): RunMeter {
 
 /** A process that was started again in between began to count anew and is left out. */
 function difference(
-  before: Readonly<Record<string, number>>,
-  after: Readonly<Record<string, number>>,
-): Record<string, number> {
+  before: Readonly<Record<string, CpuMicros>>,
+  after: Readonly<Record<string, CpuMicros>>,
+): Record<string, CpuMicros> {
   return Object.fromEntries(
-    Object.entries(after).flatMap(([name, value]) => {
-      const more = value - (before[name] ?? Number.NaN);
-      return more >= 0 ? [[name, more]] : [];
+    Object.entries(after).flatMap(([name, { total, user, system }]) => {
+      const from = before[name];
+      if (from === undefined || total < from.total) return [];
+      const parts = { user: user - from.user, system: system - from.system };
+      return [[name, { total: total - from.total, ...parts }]];
     }),
   );
+}
+
+/** The exact total, split as the coarser ticks are. */
+function perClaim({ total, user, system }: CpuMicros, claims: number): Cpu {
+  const ticked = user + system;
+  const share = ticked > 0 ? Math.max(0, system) / ticked : 0;
+  return { user: (total * (1 - share)) / claims, system: (total * share) / claims };
 }

@@ -8,23 +8,70 @@ import { residentMiB } from "../crowd/machine.ts";
 const microsPerTick = 10_000;
 const sampleEveryMs = 50;
 
-type Stat = { readonly pid: number; readonly parent: number; readonly ticks: number };
+type Stat = {
+  readonly pid: number;
+  readonly parent: number;
+  /** Ticks of the process itself, and of children that have ended. */
+  readonly user: number;
+  readonly system: number;
+  readonly endedChildren: number;
+};
+
+/** CPU in microseconds. The total is finer than the ticks that its two parts are counted in. */
+export type CpuMicros = {
+  readonly total: number;
+  readonly user: number;
+  readonly system: number;
+};
 
 /**
- * CPU so far of each process, with children that live and children that were waited for, in
- * microseconds: PostgreSQL's work is done by children. Processes that cannot be read are left out.
+ * CPU so far of each process, with children that live and children that were waited for: PostgreSQL's
+ * work is done by children. Processes that cannot be read are left out.
  */
-export function cpuMicrosOf(pids: Readonly<Record<string, number>>): Record<string, number> {
-  const stats = readStats();
-  const children = Map.groupBy(stats.values(), ({ parent }) => parent);
-  const ticksOf = (stat: Stat): number =>
-    (children.get(stat.pid) ?? []).reduce((sum, child) => sum + ticksOf(child), stat.ticks);
+export function cpuMicrosOf(pids: Readonly<Record<string, number>>): Record<string, CpuMicros> {
+  const families = readFamilies();
   return Object.fromEntries(
     Object.entries(pids).flatMap(([name, pid]) => {
-      const stat = stats.get(pid);
-      return stat === undefined ? [] : [[name, ticksOf(stat) * microsPerTick]];
+      const family = families(pid);
+      return family.length === 0 ? [] : [[name, cpuOf(family)]];
     }),
   );
+}
+
+/** The process and its children, theirs too; nobody where it cannot be read. */
+function readFamilies(): (pid: number) => readonly Stat[] {
+  const stats = readStats();
+  const children = Map.groupBy(stats.values(), ({ parent }) => parent);
+  const withChildren = (stat: Stat): readonly Stat[] => [
+    stat,
+    ...(children.get(stat.pid) ?? []).flatMap(withChildren),
+  ];
+  return (pid) => {
+    const stat = stats.get(pid);
+    return stat === undefined ? [] : withChildren(stat);
+  };
+}
+
+function cpuOf(family: readonly Stat[]): CpuMicros {
+  const sum = (value: (stat: Stat) => number): number =>
+    family.reduce((all, stat) => all + value(stat), 0);
+  return {
+    total: sum((stat) => {
+      // The scheduler's own account knows nanoseconds, but not of threads that have ended.
+      const own = (stat.user + stat.system) * microsPerTick;
+      return Math.max(own, threadMicrosOf(stat.pid)) + stat.endedChildren * microsPerTick;
+    }),
+    user: sum(({ user }) => user * microsPerTick),
+    system: sum(({ system }) => system * microsPerTick),
+  };
+}
+
+/** CPU of a process's living threads; 0 where the kernel does not tell. */
+function threadMicrosOf(pid: number): number {
+  return readNames(`/proc/${pid}/task`).reduce((sum, thread) => {
+    const [nanos] = (read(`/proc/${pid}/task/${thread}/schedstat`) ?? "").split(" ");
+    return sum + Number(nanos || 0) / 1_000;
+  }, 0);
 }
 
 /** Connections that the kernel dropped since the machine started, since a listener was too slow. */
@@ -41,15 +88,26 @@ export function listenOverflowsIn(netstat: string): number | null {
   return index === -1 || Number.isNaN(value) ? null : value;
 }
 
-/** Watches a process's resident memory until it is stopped. */
+/** The process and its children, theirs too: a server with workers is all of them. */
+export function familyOf(pid: number): readonly number[] {
+  return readFamilies()(pid).map((stat) => stat.pid);
+}
+
+/** Of a process and its children. */
+export function familyMiB(family: readonly number[]): number {
+  return family.reduce((sum, pid) => sum + (residentMiB(pid) ?? 0), 0);
+}
+
+/** Watches a program's resident memory until it is stopped. */
 export function memorySampler(pid: number | null): {
   readonly stop: () => { readonly before: number; readonly max: number } | null;
 } {
-  const before = pid === null ? null : residentMiB(pid);
-  if (pid === null || before === null) return { stop: () => null };
+  if (pid === null || residentMiB(pid) === null) return { stop: () => null };
+  const family = familyOf(pid);
+  const before = familyMiB(family);
   let max = before;
   const sample = (): void => {
-    max = Math.max(max, residentMiB(pid) ?? 0);
+    max = Math.max(max, familyMiB(family));
   };
   const timer = setInterval(sample, sampleEveryMs);
   return {
@@ -74,17 +132,22 @@ function readStats(): Map<number, Stat> {
 export function statOf(pid: number, text: string): Stat {
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
   const [user, system, childrenUser, childrenSystem] = fields.slice(11, 15).map(Number);
-  const ticks = (user ?? 0) + (system ?? 0) + (childrenUser ?? 0) + (childrenSystem ?? 0);
-  return { pid, parent: Number(fields[1]), ticks };
+  const endedChildren = (childrenUser ?? 0) + (childrenSystem ?? 0);
+  const own = { user: user ?? 0, system: system ?? 0 };
+  return { pid, parent: Number(fields[1]), ...own, endedChildren };
 }
 
 function readPids(): number[] {
+  return readNames("/proc")
+    .map(Number)
+    .filter((pid) => pid > 0);
+}
+
+function readNames(folder: string): string[] {
   try {
-    return readdirSync("/proc")
-      .map(Number)
-      .filter((pid) => pid > 0);
+    return readdirSync(folder);
   } catch {
-    // No /proc on this system: nothing is known of any process.
+    // No /proc on this system, or the process has ended: nothing is known of it.
     return [];
   }
 }

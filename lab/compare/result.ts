@@ -1,15 +1,24 @@
 // What one `npm run lab -- compare` writes as JSON, and the report reads. Times are milliseconds
 // unless the name says otherwise; a null is "could not be measured here", never zero.
-import type { Mechanism, Outcome } from "../crowd/history.ts";
+import type { Outcome } from "../crowd/history.ts";
+import type { Watching } from "../crowd/run-sale.ts";
+import type { Mechanism } from "../mechanisms.ts";
 
-/** One who answers: a mechanism of the service, the empty handler, or somebody else's system. */
-export type Subject = Mechanism | "ceiling" | "target";
+/**
+ * One who answers: a mechanism by its name, the empty handler ("ceiling"), or somebody else's system
+ * ("target").
+ */
+export type Subject = string;
+
+export const comparisonFormat = "stampede-comparison-2";
 
 export type Comparison = {
-  readonly format: "stampede-comparison-1";
+  readonly format: typeof comparisonFormat;
   readonly scenario: Scenario;
   readonly environment: Environment;
   readonly subjects: readonly Subject[];
+  /** The mechanisms among the subjects, as the server tells of them, in order of version. */
+  readonly mechanisms: readonly Pick<Mechanism, "name" | "version" | "title" | "summary">[];
   /** Every run that was made, void ones too, in the order they ran. */
   readonly runs: readonly Run[];
   /** Which subjects were compared with themselves, to learn what difference is only noise. */
@@ -27,7 +36,7 @@ export type Scenario = {
   readonly claimsPerPerson: number;
   /** Arrivals per second, spread by the seed; null: all at one instant. */
   readonly perSecond: number | null;
-  /** A queue's pace in tickets per second; null: none. */
+  /** A queue's pace in tickets per second; 0: it rests until everybody is answered; null: none. */
   readonly pace: number | null;
   /** People who had bought everything before the measured crowd came; 0: nobody. */
   readonly earlierPeople: number;
@@ -82,7 +91,7 @@ export type Run = {
   /** Of the machine, during the run; null where the kernel does not tell. */
   readonly listenOverflows: number | null;
   /** Microseconds of CPU per claim, by process: server, crowd, postgres, redis, kafka. */
-  readonly cpuMicrosPerClaim: Readonly<Record<string, number>>;
+  readonly cpuMicrosPerClaim: Readonly<Record<string, Cpu>>;
   /** Requests to an engine per claim: postgres transactions, redis scripts, kafka produce and fetch. */
   readonly roundTripsPerClaim: Readonly<Record<string, number>>;
   readonly serverMemoryMiB: { readonly before: number; readonly max: number } | null;
@@ -93,10 +102,17 @@ export type Run = {
   } | null;
   readonly fairness: Fairness | null;
   readonly generator: Generator;
+  /** Coupon issues counted by SQL, of all crowds of the event; null where there is no database. */
+  readonly issuedRows: number | null;
+  /** People who watched the stream meanwhile; null: nobody was to. */
+  readonly watching: Watching | null;
 };
 
+/** Of a process and all its children, in its own code and in the kernel. */
+export type Cpu = { readonly user: number; readonly system: number };
+
 /** How hard the crowd's own process had to work: a run it could not keep up with is void. */
-export type Generator = {
+type Generator = {
   /** From when a claim was due until it was written. */
   readonly lateMs: { readonly p99: number; readonly max: number };
   /** CPU of its one thread by the time until the last answer, 0 to 1. */
@@ -135,10 +151,15 @@ export type Fairness = {
   readonly limit: number;
 };
 
+/** What a subject is compared with itself in. */
+export type NoiseMeasure = "answers" | "server-cpu";
+
 export type SameAgainstSame = {
   readonly subject: Subject;
-  /** Answers per second, first half of the pair by its twin, for each round where both are right. */
+  /** Answers per second, or the server's CPU per claim. */
+  readonly measure: NoiseMeasure;
+  /** First half of the pair by its twin, for each round where both are right. */
   readonly ratios: readonly number[];
-  /** The smallest difference from 1 that may be claimed: the widest of these ratios, either way. */
+  /** The smallest difference from 1 that may be claimed: how far their median is noise (noise.ts). */
   readonly smallestClaim: number;
 };

@@ -3,16 +3,14 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 
-import type { Mechanism } from "../crowd/history.ts";
-import { allMechanisms } from "../crowd/options.ts";
 import { nameOf } from "../crowd/run-sale.ts";
 import type { Arrival } from "../crowd/crowd.ts";
 import type { Scenario } from "./result.ts";
 
-/** A scenario, and the mechanisms that it is for. */
+/** A scenario, and the mechanisms that it is for, by name or version; null: all that there are. */
 export type ScenarioFile = {
   readonly scenario: Scenario;
-  readonly mechanisms: readonly Mechanism[];
+  readonly mechanisms: readonly string[] | null;
 };
 
 /** What a command line may change of a scenario. */
@@ -37,7 +35,7 @@ const numbers = {
   limit: { least: 1, most: 1_000_000 },
   claimsPerPerson: { least: 1, most: 100 },
   perSecond: { least: 1, most: 1_000_000 },
-  pace: { least: 1, most: 1_000_000 },
+  pace: { least: 0, most: 1_000_000 },
   earlierPeople: { least: 0, most: 1_000_000 },
   seed: { least: 0, most: 0xffff_ffff },
 } as const;
@@ -103,8 +101,8 @@ export function scenarioOf(
     seed: number("seed", seedDefault) ?? seedDefault,
   };
   const mechanisms = mechanismsOf(given["mechanisms"], faults);
-  if (scenario.pace !== null && mechanisms.some((mechanism) => mechanism !== "kafka-queue")) {
-    faults.push('"pace" is for a queue: set "mechanisms" to ["kafka-queue"].');
+  if (scenario.pace !== null && mechanisms === null) {
+    faults.push('"pace" is for a queue: say in "mechanisms" which ones have a queue.');
   }
   if ((arrivalTimes(scenario).at(-1) ?? 0) > arrivalMsMax) {
     faults.push(
@@ -140,7 +138,7 @@ export function arrivalsOf(times: readonly number[], run: string): readonly Arri
 }
 
 /** Uniform numbers from 0 up to 1, the same for the same seed (mulberry32). */
-function randomOf(seed: number): () => number {
+export function randomOf(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;
@@ -150,14 +148,14 @@ function randomOf(seed: number): () => number {
   };
 }
 
-function mechanismsOf(value: unknown, faults: string[]): readonly Mechanism[] {
-  if (value === undefined) return allMechanisms;
-  const names: readonly unknown[] = Array.isArray(value) ? value : [];
-  const known = allMechanisms.filter((mechanism) => names.includes(mechanism));
-  if (known.length === 0 || known.length !== names.length) {
-    faults.push(`"mechanisms" is a list of ${allMechanisms.join(", ")}.`);
+function mechanismsOf(value: unknown, faults: string[]): readonly string[] | null {
+  if (value === undefined) return null;
+  const list: readonly unknown[] = Array.isArray(value) ? value : [];
+  const names = list.filter((name) => typeof name === "string");
+  if (names.length === 0 || names.length !== list.length) {
+    faults.push('"mechanisms" is a list of names or versions, such as ["v1"].');
   }
-  return known;
+  return names;
 }
 
 function withoutNulls(changes: ScenarioChanges): Record<string, unknown> {

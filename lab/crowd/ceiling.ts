@@ -13,12 +13,13 @@ export type Ceiling = {
   readonly close: () => Promise<void>;
 };
 
-/** The one event that the empty handler knows. */
-export const ceilingEventId = "rush-ceiling-00000000";
+/** The one event that the empty handler knows, and where it takes claims. */
+export const ceilingEventId = "ceiling-00000000";
+export const ceilingClaimPath = `/v1/events/${ceilingEventId}/issues`;
 
 /** The service's own: Node's default of 511 overflows when ten thousand connect at once. */
 const listenBacklog = 4_096;
-const readyMsMax = 20_000;
+const readyMsMax = 60_000;
 
 /**
  * Starts the empty handler in its own process. `nodeFlags` are those of the server that it is

@@ -1,5 +1,5 @@
 import type { Connection, Exchange, Target } from "./connection.ts";
-import { attemptOf, mechanisms, type Answerer, type Asked, type Attempt } from "./history.ts";
+import { attemptOf, type Asked, type Attempt } from "./history.ts";
 
 /** One person's claim at its intended time, counted from the start of the run. */
 export type Arrival = { readonly person: string; readonly atMs: number };
@@ -17,7 +17,9 @@ export type Protocol = {
 export type CrowdPlan = {
   readonly target: Target;
   readonly eventId: string;
-  readonly mechanism: Answerer;
+  readonly mechanism: string;
+  /** Where claims of this event go, as the event tells it. */
+  readonly claimPath: string;
   readonly connections: readonly Connection[];
   readonly arrivals: readonly Arrival[];
   /** How long after the start an answer may come; what has none by then is unknown. */
@@ -76,21 +78,15 @@ export async function runTrace(plan: CrowdPlan): Promise<CrowdRun> {
   return { claims, dueMs: sent.dueMs, wallMs: sent.wallMs, cpuMs: sent.cpuMs };
 }
 
-/** The path that an event of this mechanism takes claims on. */
-export function claimPath(mechanism: Answerer, eventId: string): string {
-  const known = mechanism !== "ceiling" && mechanism !== "target";
-  return `/${known ? mechanisms[mechanism].version : "v1"}/events/${eventId}/issues`;
+function contractOf({ target, claimPath }: CrowdPlan): Protocol {
+  return { request: (person) => claimRequest(target, claimPath, person), read: attemptOf };
 }
 
-function contractOf({ target, mechanism, eventId }: CrowdPlan): Protocol {
-  const path = claimPath(mechanism, eventId);
-  return {
-    request: (person) =>
-      Buffer.from(
-        `POST ${path} HTTP/1.1\r\nHost: ${target.authority}\r\nX-User-Id: ${person}\r\nContent-Length: 0\r\n\r\n`,
-      ),
-    read: attemptOf,
-  };
+/** A claim by this project's own contract, as bytes. */
+export function claimRequest(target: Target, claimPath: string, person: string): Buffer {
+  return Buffer.from(
+    `POST ${claimPath} HTTP/1.1\r\nHost: ${target.authority}\r\nX-User-Id: ${person}\r\nContent-Length: 0\r\n\r\n`,
+  );
 }
 
 type Sent = {

@@ -26,7 +26,7 @@ export function descriptorFault(
   return (
     `Too few file descriptors: ${connections} connections need ${needed}, but ${found}. ` +
     `Run \`ulimit -n ${number}\` in the shell that starts it, then start it again (a lower hard ` +
-    "limit has to be raised first, by root); or use fewer --users."
+    "limit has to be raised first, by root); or use fewer --people."
   );
 }
 

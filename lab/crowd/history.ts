@@ -1,22 +1,11 @@
 import type { Exchange } from "./connection.ts";
 
-/** How an event decides, and its path's version. */
-export const mechanisms = {
-  "row-lock": { version: "v1", engine: "postgres" },
-  "redis-counter": { version: "v2", engine: "redis" },
-  "kafka-queue": { version: "v3", engine: "kafka" },
-} as const;
-
-export type Mechanism = keyof typeof mechanisms;
-
-/** Who answers a claim: a mechanism, the empty handler, or somebody else's system. */
-export type Answerer = Mechanism | "ceiling" | "target";
-
 /** What an answer means to whoever got it. `none` comes from a status only and says nothing. */
 export const outcomes = [
   "issued",
   "replay",
   "sold-out",
+  "voided",
   "queued",
   "refused",
   "unknown",
@@ -31,7 +20,8 @@ export type Attempt = {
   readonly kind: "claim" | "status";
   readonly person: string;
   readonly eventId: string;
-  readonly mechanism: Answerer;
+  /** Who answers: a mechanism by its name, the empty handler ("ceiling"), another system ("target"). */
+  readonly mechanism: string;
   /** The how manyth claim of this person it is, from 1. */
   readonly attempt: number;
   /** The server's address. */
@@ -121,10 +111,14 @@ function read(asked: Asked, status: number, body: Record<string, unknown>): Said
       return readIssue(body, "replay");
     case "queued":
       return readTicket(body);
+    case "pending":
+    case "stalled":
+      // Something is under way: it may end in a coupon or not.
+      return { ...nothingSaid, outcome: "unknown" };
     case "sold-out":
-      return { ...nothingSaid, outcome: "sold-out" };
+    case "voided":
     case "none":
-      return { ...nothingSaid, outcome: "none" };
+      return { ...nothingSaid, outcome: body["status"] };
     default:
       return null;
   }

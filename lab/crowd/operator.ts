@@ -1,56 +1,47 @@
-import { mechanisms, type Mechanism } from "./history.ts";
-
 const answerMsMax = 30_000;
 
-/** A mechanism's engine as `/readyz` tells it. */
-export type EngineState = "up" | "down" | "off";
+/** Who may operate a server. */
+type Operator = { readonly url: string; readonly adminToken: string };
 
-/** Creates the event that one run is about. Its topic or key exists when this resolves. */
-export async function createEvent(
-  shop: { readonly url: string; readonly adminToken: string },
-  event: {
-    readonly id: string;
-    readonly mechanism: Mechanism;
-    readonly limit: number;
-    /** v3 only: tickets decided per second. */
-    readonly pace?: number;
-  },
-): Promise<void> {
-  const { version } = mechanisms[event.mechanism];
+/** An event that one run is about. */
+export type NewEvent = {
+  readonly id: string;
+  /** By its name. */
+  readonly mechanism: string;
+  readonly limit: number;
+  /** A queue's tickets per second. Left out: as fast as possible. */
+  readonly pace?: number;
+};
+
+/** Creates an event and gives the path of its claims. Its topic or key exists when this resolves. */
+export async function createEvent(shop: Operator, event: NewEvent): Promise<string> {
   const answer = await ask(`${shop.url}/events`, {
     method: "POST",
-    headers: { Authorization: `Bearer ${shop.adminToken}`, "Content-Type": "application/json" },
-    body: JSON.stringify({ ...event, name: `Rush ${version}` }),
+    headers: headersOf(shop),
+    // People who look at the shop's list have nothing to buy here.
+    body: JSON.stringify({ ...event, name: `Crowd on ${event.mechanism}`, listed: false }),
   });
-  if (answer.status === 201) {
-    await answer.arrayBuffer();
-    return;
+  if (answer.status !== 201) {
+    await refuse(answer, `POST ${shop.url}/events for ${event.mechanism}`);
   }
-  const said = (await answer.text()).slice(0, 500);
-  const advice =
-    answer.status === 401 || answer.status === 403
-      ? "Set ADMIN_TOKEN to the token that this server was started with."
-      : "Look at the server's log.";
-  throw new Error(
-    `POST ${shop.url}/events for ${event.mechanism} was answered ${answer.status}: ${said} ${advice}`,
-  );
+  const body: unknown = await answer.json();
+  const path = typeof body === "object" && body !== null && "claim" in body ? body.claim : null;
+  if (typeof path === "string") return path;
+  throw new Error(`POST ${shop.url}/events does not tell the path of the event's claims.`);
 }
 
-/** Which mechanisms can take claims now. */
-export async function engineStates(url: string): Promise<Record<Mechanism, EngineState>> {
-  const answer = await ask(`${url}/readyz`, {});
-  const body: unknown = await answer.json();
-  const engines = isRecord(body) && isRecord(body["engines"]) ? body["engines"] : {};
-  const state = (mechanism: Mechanism): EngineState => {
-    const said = engines[mechanisms[mechanism].engine];
-    if (said === "up" || said === "down" || said === "off") return said;
-    throw new Error(`${url}/readyz does not tell the state of ${mechanisms[mechanism].engine}.`);
-  };
-  return {
-    "row-lock": state("row-lock"),
-    "redis-counter": state("redis-counter"),
-    "kafka-queue": state("kafka-queue"),
-  };
+/** Lets a line that rests go on as fast as it can. */
+export async function releaseQueue(shop: Operator, eventId: string): Promise<void> {
+  const url = `${shop.url}/events/${eventId}`;
+  const seen = await ask(url, {});
+  await seen.arrayBuffer();
+  const answer = await ask(url, {
+    method: "PATCH",
+    headers: { ...headersOf(shop), "If-Match": seen.headers.get("etag") ?? "" },
+    body: JSON.stringify({ pace: null }),
+  });
+  if (!answer.ok) await refuse(answer, `PATCH ${url}`);
+  await answer.arrayBuffer();
 }
 
 /** Whether a server lives at this address. */
@@ -63,7 +54,7 @@ export async function isAlive(url: string): Promise<boolean> {
   }
 }
 
-async function ask(url: string, init: RequestInit): Promise<Response> {
+export async function ask(url: string, init: RequestInit): Promise<Response> {
   try {
     return await fetch(url, { ...init, signal: AbortSignal.timeout(answerMsMax) });
   } catch (cause) {
@@ -71,6 +62,15 @@ async function ask(url: string, init: RequestInit): Promise<Response> {
   }
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null;
+function headersOf({ adminToken }: Operator): Record<string, string> {
+  return { Authorization: `Bearer ${adminToken}`, "Content-Type": "application/json" };
+}
+
+async function refuse(answer: Response, what: string): Promise<never> {
+  const said = (await answer.text()).slice(0, 500);
+  const advice =
+    answer.status === 401 || answer.status === 403
+      ? "Set ADMIN_TOKEN to the token that this server was started with."
+      : "Look at the server's log.";
+  throw new Error(`${what} was answered ${answer.status}: ${said} ${advice}`);
 }

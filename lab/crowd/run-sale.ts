@@ -1,13 +1,13 @@
 import { randomBytes } from "node:crypto";
 
-import { openConnections, targetOf, type Connection, type Target } from "./connection.ts";
+import { openConnections, targetOf, type Connection } from "./connection.ts";
 import { runTrace, type Arrival, type CrowdPlan, type CrowdRun } from "./crowd.ts";
-import { mechanisms, type Attempt, type Mechanism } from "./history.ts";
-import { createEvent } from "./operator.ts";
-import { settleQueue, stillQueued, type Settlement } from "./settle.ts";
-import { uncleanOf } from "./statistics.ts";
+import type { Attempt } from "./history.ts";
+import { createEvent, releaseQueue } from "./operator.ts";
+import { isDecided, settleQueue, stillQueued, type Settlement } from "./settle.ts";
+import { oddAnswers } from "./statistics.ts";
 import { judge, type Judge, type StoredSale, type Violation } from "./verdict.ts";
-import { watch, within, type Watchers } from "./watchers.ts";
+import { watch, within, type Frame, type Watchers } from "./watchers.ts";
 
 /** A server to sell at, and the way to its rows that does not lead through it. */
 export type Shop = {
@@ -25,21 +25,32 @@ export type Meter = {
 };
 
 export type SalePlan = {
-  readonly mechanism: Mechanism;
+  /** By its name. */
+  readonly mechanism: string;
   readonly limit: number;
-  /** v3 only: tickets decided per second. */
+  /**
+   * A queue's tickets per second. With 0 the line rests until everybody has an answer, and is let go
+   * then: so the server is seen without the work of deciding.
+   */
   readonly pace?: number | null;
   /** Who comes when; `run` makes names that no other run uses. */
   readonly arrivals: (run: string) => readonly Arrival[];
   readonly claimsPerPerson?: number;
   /** People who come first and buy everything; judged like the others, but not measured. */
   readonly earlierPeople?: number;
-  /** People who watch the stream during the sale. */
+  /** People who watch the stream during the sale; one does in any case. */
   readonly streams: number;
   readonly deadlineMs: number;
-  /** Who judges the sale; the rush's own referee where it is left out. */
+  /** Who judges the sale; the project's own referee where it is left out. */
   readonly judge?: Judge;
   readonly meter?: Meter;
+};
+
+/** The people who were to watch, and what they saw. */
+export type Watching = {
+  readonly streams: number;
+  readonly sawEnd: number;
+  readonly reconnects: number;
 };
 
 /** A finished sale: what happened, and whether it was right. */
@@ -51,80 +62,82 @@ export type Sale = {
   /** When everyone could know their final answer, on the monotonic clock; null: not in time. */
   readonly finalMs: number | null;
   readonly stored: StoredSale;
-  /** What must never be; any of them makes the run void. */
+  /** Null where nobody was to watch. */
+  readonly watching: Watching | null;
+  /** What must never be; any of them makes the run wrong. */
   readonly violations: readonly Violation[];
-  /** What kept the run from being clean although nothing said was wrong. */
-  readonly unclean: readonly string[];
+  /** What makes the run void although nothing said was wrong. */
+  readonly voidReasons: readonly string[];
 };
-
-/** What a caller may still look at while the streams are open. */
-type Watched = (sale: Sale, watchers: Watchers | null) => Promise<void>;
 
 /** How long after the last answer of the earlier people the last coupon may take to be decided. */
 const soldOutMsMax = 60_000;
+/** The slowest line that an operator may ask for: for the moment of a crowd it is as good as at rest. */
+const slowestPace = 1;
+/** How long after the last answer the last frame may come. */
+const lastFrameMsMax = 10_000;
 
 /** Creates an event, lets the crowd in, waits for the end, reads the rows and judges. */
 export async function runSale(
   shop: Shop,
   plan: SalePlan,
   progress: (text: string) => void = () => {},
-  watched: Watched = async () => {},
 ): Promise<Sale> {
   const { mechanism, limit, pace = null, deadlineMs } = plan;
   const target = await targetOf(shop.url);
   const run = randomBytes(4).toString("hex");
-  const eventId = `rush-${mechanisms[mechanism].version}-${run}`;
-  await createEvent(shop, { id: eventId, mechanism, limit, ...(pace === null ? {} : { pace }) });
+  const eventId = `crowd-${mechanism}-${run}`;
+  const paced = pace === null ? {} : { pace: Math.max(pace, slowestPace) };
+  const wanted = { id: eventId, mechanism, limit, ...paced };
+  const claimPath = await createEvent(shop, wanted);
   let watchers: Watchers | null = null;
   let connections: Connection[] = [];
   try {
-    // v3's end shows on the stream, so one watcher is there in any case.
-    const streams = Math.max(plan.streams, mechanism === "kafka-queue" ? 1 : 0);
-    if (streams > 0) watchers = await watch(target, eventId, streams);
-    const earlier = await sellOut(plan, { target, eventId, run, watchers });
+    // A queue's end shows on the stream alone, and whether it is a queue does too.
+    watchers = await watch(target, eventId, Math.max(plan.streams, 1));
+    const place = { target, eventId, mechanism, claimPath, deadlineMs };
+    const earlier = await sellOut(plan, { place, run, watchers });
     const arrivals = plan.arrivals(run);
     connections = await openConnections(target, arrivals.length, (opened) => {
       progress(`${mechanism}: ${opened} of ${arrivals.length} connections open`);
     });
     const { claimsPerPerson = 1 } = plan;
-    const asked = { target, eventId, mechanism, connections, arrivals, deadlineMs };
-    const crowd = { ...asked, claimsPerPerson, firstId: earlier.length };
+    const crowd = { ...place, connections, arrivals, claimsPerPerson, firstId: earlier.length };
     await plan.meter?.begin();
     const ran = await runTrace(crowd);
-    progress(`${mechanism}: the answers are in; reading the rows`);
-    const settled = await settle(plan, { crowd, claims: [...earlier, ...ran.claims], watchers });
+    const claims = [...earlier, ...ran.claims];
+    const settled = await settle(plan, { shop, crowd, claims, watchers });
+    progress(`${mechanism}: everybody is answered; reading the rows`);
     const stored = await shop.readSale(eventId);
-    const sale = await saleOf(plan, { eventId, earlier, ran, settled, stored });
-    await watched(sale, watchers);
-    return sale;
+    const watching = await lastFrame(plan, { claims, watchers, stored });
+    return await saleOf(plan, { eventId, earlier, ran, settled, stored, watching });
   } finally {
     watchers?.close();
     for (const connection of connections) connection.close();
   }
 }
 
+/** Where a crowd claims. */
+type Place = Pick<CrowdPlan, "target" | "eventId" | "mechanism" | "claimPath" | "deadlineMs">;
+
 /** The crowd before the crowd: it buys everything, and the last coupon is decided when this resolves. */
 async function sellOut(
-  plan: SalePlan,
-  sale: { target: Target; eventId: string; run: string; watchers: Watchers | null },
+  { earlierPeople = 0 }: SalePlan,
+  sale: { place: Place; run: string; watchers: Watchers },
 ): Promise<readonly Attempt[]> {
-  const { mechanism, earlierPeople = 0, deadlineMs } = plan;
   if (earlierPeople === 0) return [];
-  const { target, eventId, watchers } = sale;
-  const connections = await openConnections(target, earlierPeople);
+  const { place, watchers } = sale;
+  const connections = await openConnections(place.target, earlierPeople);
   try {
     const arrivals = peopleAtOnce(`e${sale.run}`, earlierPeople);
-    const crowd = { target, eventId, mechanism, connections, arrivals, deadlineMs };
-    const { claims } = await runTrace(crowd);
-    if (watchers !== null) {
-      const soldOut = (): boolean =>
-        watchers.firstSeenMs(({ state }) => state === "sold-out") !== null;
-      if (!(await within(soldOutMsMax, soldOut))) {
-        throw new Error(
-          `Event ${eventId} was not sold out ${soldOutMsMax / 1_000} s after ${earlierPeople} people ` +
-            "had claimed: look at the decider in the server's log.",
-        );
-      }
+    const { claims } = await runTrace({ ...place, connections, arrivals });
+    const soldOut = (): boolean =>
+      watchers.firstSeenMs(({ state }) => state === "sold-out") !== null;
+    if (!(await within(soldOutMsMax, soldOut))) {
+      throw new Error(
+        `Event ${place.eventId} was not sold out ${soldOutMsMax / 1_000} s after ${earlierPeople} ` +
+          "people had claimed: look at the server's log.",
+      );
     }
     return claims;
   } finally {
@@ -132,45 +145,65 @@ async function sellOut(
   }
 }
 
+type Claimed = { readonly claims: readonly Attempt[]; readonly watchers: Watchers };
+
 async function settle(
   plan: SalePlan,
-  {
-    crowd,
-    claims,
-    watchers,
-  }: { crowd: CrowdPlan; claims: readonly Attempt[]; watchers: Watchers | null },
+  { shop, crowd, claims, watchers }: Claimed & { readonly shop: Shop; readonly crowd: CrowdPlan },
 ): Promise<Settlement | null> {
   const end = async (): Promise<void> => plan.meter?.end();
-  if (plan.mechanism === "kafka-queue" && watchers !== null) {
-    return settleQueue(crowd, claims, watchers, end);
+  // Only a queue has a mark of what is decided.
+  if (watchers.newest()?.decided === null) {
+    await end();
+    return null;
   }
+  if (plan.pace !== 0) return settleQueue(crowd, claims, watchers, end);
   await end();
-  return null;
+  await releaseQueue(shop, crowd.eventId);
+  return settleQueue(crowd, claims, watchers);
+}
+
+/** Waits until all who were to watch have the sale's end, and counts them. */
+async function lastFrame(
+  { streams, limit, deadlineMs }: SalePlan,
+  { claims, watchers, stored }: Claimed & { readonly stored: StoredSale },
+): Promise<Watching | null> {
+  if (streams === 0) return null;
+  const highest = claims.reduce((most, { ticket }) => Math.max(most, ticket ?? -1), -1);
+  const isEnd = (frame: Frame): boolean => {
+    if (frame.issued !== stored.rows.length) return false;
+    if (frame.state === "sold-out") return true;
+    return frame.decided === null ? stored.rows.length < limit : isDecided(frame, highest);
+  };
+  await within(Math.min(lastFrameMsMax, deadlineMs), () => watchers.count(isEnd) === streams);
+  return { streams, sawEnd: watchers.count(isEnd), reconnects: watchers.reconnects() };
 }
 
 async function saleOf(
   plan: SalePlan,
-  run: {
-    eventId: string;
-    earlier: readonly Attempt[];
-    ran: CrowdRun;
-    settled: Settlement | null;
-    stored: StoredSale;
+  run: Pick<Sale, "eventId" | "stored" | "watching"> & {
+    readonly earlier: readonly Attempt[];
+    readonly ran: CrowdRun;
+    readonly settled: Settlement | null;
   },
 ): Promise<Sale> {
   const { mechanism, limit } = plan;
-  const { eventId, ran, settled, stored } = run;
+  const { eventId, ran, settled, stored, watching } = run;
   const statuses = settled?.statuses ?? [];
   const attempts = [...run.earlier, ...ran.claims, ...statuses];
   const finalMs = settled === null ? lastAnswerMs(ran.claims) : settled.finalMs;
-  const unclean = uncleanOf(attempts);
+  const voidReasons = oddAnswers(attempts);
   if (settled !== null && finalMs === null) {
-    unclean.push(`the queue was not decided within ${plan.deadlineMs / 1_000} s`);
+    voidReasons.push(`the queue was not decided within ${plan.deadlineMs / 1_000} s`);
   }
   const queued = stillQueued(statuses);
-  if (queued > 0) unclean.push(`${queued} people are still told "queued" after the end`);
+  if (queued > 0) voidReasons.push(`${queued} people are still told "queued" after the end`);
+  if (watching !== null && watching.sawEnd < watching.streams) {
+    const blind = watching.streams - watching.sawEnd;
+    voidReasons.push(`${blind} of ${watching.streams} watchers did not see the end`);
+  }
   const violations = await (plan.judge ?? judge)({ mechanism, limit, attempts, sale: stored });
-  return { eventId, crowd: ran, attempts, finalMs, stored, violations, unclean };
+  return { eventId, crowd: ran, attempts, finalMs, stored, watching, violations, voidReasons };
 }
 
 /** Without a queue every answer is final; somebody without one still waits. */

@@ -1,6 +1,12 @@
 import { setTimeout as delay } from "node:timers/promises";
 
-import { exchange, getRequest, openConnection, type Connection } from "./connection.ts";
+import {
+  exchange,
+  getRequest,
+  openConnection,
+  type Connection,
+  type Target,
+} from "./connection.ts";
 import type { CrowdPlan } from "./crowd.ts";
 import { attemptOf, type Attempt } from "./history.ts";
 import { within, type Frame, type Watchers } from "./watchers.ts";
@@ -111,17 +117,21 @@ type Question = {
 
 async function askOne({ plan, connection, claim, id }: Question): Promise<Attempt> {
   const { person, eventId, mechanism, instance, ticket } = claim;
-  const query = ticket === null ? "" : `?ticket=${ticket}`;
-  const path = `/events/${eventId}/issues/me${query}`;
   const timer = setTimeout(connection.giveUp, finalMsMax);
-  const answer = await exchange(
-    connection,
-    getRequest(plan.target, path, [`X-User-Id: ${person}`]),
-  );
+  const answer = await exchange(connection, statusRequest(plan.target, claim));
   clearTimeout(timer);
   const kind = "status" as const;
   const asked = { id, kind, person, eventId, mechanism, attempt: 1, instance, ticketAsked: ticket };
   return attemptOf(asked, answer);
+}
+
+/** The question what became of somebody's claim, as bytes. */
+export function statusRequest(
+  target: Target,
+  { eventId, person, ticket }: Pick<Attempt, "eventId" | "person" | "ticket">,
+): Buffer {
+  const query = ticket === null ? "" : `?ticket=${ticket}`;
+  return getRequest(target, `/events/${eventId}/issues/me${query}`, [`X-User-Id: ${person}`]);
 }
 
 /** How many people's last answer was still "queued". */

@@ -1,9 +1,10 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, openSync, closeSync, readFileSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+
+import { freePort } from "@stampede/launcher";
 
 import { isAlive } from "./operator.ts";
 import type { Shop } from "./run-sale.ts";
@@ -19,6 +20,8 @@ export type OpenShop = Shop & {
   readonly databaseUrl: string;
   /** Null where it is not known, or off. */
   readonly redisUrl: string | null;
+  /** Null where they are not known, or off. */
+  readonly kafkaBrokers: string | null;
   readonly origin: string;
 };
 
@@ -26,7 +29,7 @@ type Say = (text: string) => void;
 
 const root = join(import.meta.dirname, "..", "..");
 /** What `npm start` runs. */
-const stampede = ["packages/infrastructure/src/embedded/start.ts", "packages/api/src/main.ts"];
+const stampede = ["packages/launcher/src/start.ts", "packages/api/src/main.ts"];
 /** The first start of all may fetch engines. */
 const readyMsMax = 300_000;
 /** The server drains first, then each engine has its own time; together that is under a minute. */
@@ -45,8 +48,9 @@ export function shopAt(url: string, environment: NodeJS.ProcessEnv): OpenShop {
     throw new Error(`--url needs ${missing.join(" and ")} in the environment.`);
   }
   const redisUrl = environment["REDIS_URL"] || null;
+  const kafkaBrokers = environment["KAFKA_BROKERS"] || null;
   const origin = `the server at ${url}`;
-  return shopOf({ url, adminToken, pids: () => ({}), databaseUrl, redisUrl, origin });
+  return shopOf({ url, adminToken, pids: () => ({}), databaseUrl, redisUrl, kafkaBrokers, origin });
 }
 
 /** What `npm start` runs in this folder; null when nothing does. */
@@ -65,6 +69,7 @@ export async function startPrivateShop(
   cleanups: AsyncDisposableStack,
   say: Say,
   program: readonly string[] = stampede,
+  environment: Readonly<Record<string, string>> = {},
 ): Promise<OpenShop> {
   const folder = mkdtempSync(join(tmpdir(), "stampede-rush-"));
   cleanups.defer(() => rmSync(folder, { recursive: true, force: true }));
@@ -76,7 +81,7 @@ export async function startPrivateShop(
   const log = openSync(logPath, "a", 0o600);
   const child = spawn(process.execPath, [...program, "--data", data], {
     cwd: root,
-    env: { ...withoutEngines(process.env), PORT: String(port), HOST: "127.0.0.1" },
+    env: { ...withoutEngines(process.env), ...environment, PORT: String(port), HOST: "127.0.0.1" },
     stdio: ["ignore", log, log],
     // Its own process group: Ctrl-C in the terminal reaches this process, which stops it once.
     detached: true,
@@ -148,7 +153,7 @@ function shopPids(folder: string): Record<string, number> {
 
 function readShop(folder: string, origin: string): OpenShop | null {
   const server = readJson(join(folder, "server.json"));
-  const { databaseUrl, redisUrl } = readJson(join(folder, "engines.json")) ?? {};
+  const { databaseUrl, redisUrl, kafkaBrokers } = readJson(join(folder, "engines.json")) ?? {};
   const { url, adminToken, pid } = server ?? {};
   if (typeof url !== "string" || typeof adminToken !== "string") return null;
   if (typeof databaseUrl !== "string") return null;
@@ -160,6 +165,7 @@ function readShop(folder: string, origin: string): OpenShop | null {
     pids: () => ({ ...noted, ...shopPids(folder) }),
     databaseUrl,
     redisUrl: typeof redisUrl === "string" ? redisUrl : null,
+    kafkaBrokers: typeof kafkaBrokers === "string" ? kafkaBrokers : null,
     origin,
   });
 }
@@ -195,14 +201,4 @@ function isRunning(pid: number): boolean {
 
 function lastLines(path: string, count: number): string {
   return readFileSync(path, "utf8").trimEnd().split("\n").slice(-count).join("\n");
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  if (address === null || typeof address === "string") throw new Error("No free port was found.");
-  return address.port;
 }

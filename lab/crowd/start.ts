@@ -1,8 +1,6 @@
-// What `npm run rush` and `npm run lab` share before the first claim: the server, its mechanisms, the
-// limits of the machine, and an end that leaves nothing behind.
+// What the lab and JMeter share before the first claim: the server, the limits of the machine, and an
+// end that leaves nothing behind.
 import { descriptorFault, descriptorLimit } from "./descriptors.ts";
-import { mechanisms, type Mechanism } from "./history.ts";
-import { engineStates } from "./operator.ts";
 import { runningShop, shopAt, startPrivateShop, type OpenShop } from "./shop.ts";
 
 /** Progress goes to the error stream, so that results alone can be redirected. */
@@ -32,28 +30,6 @@ export function requireDescriptors(connections: number, serverPid: number | null
 }
 
 /**
- * The mechanisms that can take claims now. One that is off is left out with a line, and an error
- * where it was asked for by name; one that is down is an error always.
- */
-export async function availableMechanisms(
-  shop: OpenShop,
-  wanted: { readonly mechanisms: readonly Mechanism[]; readonly named: boolean },
-): Promise<Mechanism[]> {
-  const states = await engineStates(shop.url);
-  const missing = wanted.mechanisms.filter((mechanism) => states[mechanism] !== "up");
-  for (const mechanism of missing) {
-    const { engine, version } = mechanisms[mechanism];
-    const text = `${mechanism} (${version}) is left out: ${engine} is ${states[mechanism]} (${shop.url}/readyz)`;
-    // Off is how the server was started; down is a fault that a table must not hide.
-    if (wanted.named || states[mechanism] === "down") throw new Error(`${text}. Start it first.`);
-    process.stdout.write(`${text}\n`);
-  }
-  const rest = wanted.mechanisms.filter((mechanism) => !missing.includes(mechanism));
-  if (rest.length === 0) throw new Error("No mechanism is left to rush.");
-  return rest;
-}
-
-/**
  * Runs a command to its exit status. On Ctrl-C what it opened is closed and the process ends with
  * 130; `lost` says what is not there because of that, or of a failure.
  */
@@ -75,7 +51,7 @@ export async function toExitStatus(
   try {
     return await command(cleanups);
   } catch (error) {
-    // While cleaning up, connections break under the rush: that is no news.
+    // While cleaning up, connections break under the crowd: that is no news.
     if (!interrupted) {
       say(`The ${name} failed: ${error instanceof Error ? error.message : String(error)}`);
       const missing = lost();

@@ -1,5 +1,5 @@
-import { judge as referee, type RunPart } from "../referee/index.ts";
-import type { Attempt, Mechanism } from "./history.ts";
+import { judge as referee, type RunPart } from "@stampede/referee";
+import type { Attempt } from "./history.ts";
 
 /** A row of `coupon_issues`. */
 export type StoredRow = {
@@ -26,7 +26,7 @@ export type Violation = {
 
 /** One event's sale when nobody claims any more and nothing is queued. */
 export type JudgedRun = {
-  readonly mechanism: Mechanism;
+  readonly mechanism: string;
   /** The limit that the event was created with. */
   readonly limit: number;
   readonly attempts: readonly Attempt[];

@@ -6,7 +6,7 @@ import type { JmeterFigures, JudgedJmeterRun } from "./judged-run.ts";
 export type RoundRun = JudgedJmeterRun & { readonly round: number };
 
 /** A version's medians over the rounds. */
-export type VersionSummary = {
+type VersionSummary = {
   readonly version: string;
   readonly mechanism: string;
   readonly runs: number;
@@ -33,7 +33,7 @@ export type VersionSummary = {
 };
 
 export type JmeterComparison = {
-  readonly format: "stampede-jmeter-1";
+  readonly format: "stampede-jmeter-2";
   /** ISO 8601, UTC. */
   readonly at: string;
   readonly command: readonly string[];
@@ -42,9 +42,9 @@ export type JmeterComparison = {
   readonly versions: Readonly<Record<string, string>>;
   readonly people: number;
   readonly limit: number;
-  /** False: a judgement was wrong, or a run was no measurement. No figure may be quoted then. */
-  readonly right: boolean;
-  /** In order of v1, v2, v3. */
+  /** Wrong where a run was, else void where one was: no figure may be quoted unless right. */
+  readonly verdict: "right" | "wrong" | "void";
+  /** In order of version. */
   readonly summary: readonly VersionSummary[];
   /** Every run in the order they were made. */
   readonly runs: readonly RoundRun[];
@@ -52,15 +52,15 @@ export type JmeterComparison = {
 
 export function compare(
   runs: readonly RoundRun[],
-  made: Omit<JmeterComparison, "format" | "right" | "summary" | "runs">,
+  made: Omit<JmeterComparison, "format" | "verdict" | "summary" | "runs">,
 ): JmeterComparison {
   const versions = [...new Set(runs.map(({ version }) => version))].sort();
   const speed = (version: string): number => medianOf(runsOf(runs, version), "answersPerSecond");
   const v1 = versions.includes("v1") ? speed("v1") : 0;
   return {
-    format: "stampede-jmeter-1",
+    format: "stampede-jmeter-2",
     ...made,
-    right: runs.length > 0 && runs.every(isRight),
+    verdict: verdictOf(runs),
     summary: versions.map((version) => summaryOf(runsOf(runs, version), v1)),
     runs,
   };
@@ -70,8 +70,10 @@ function runsOf(runs: readonly RoundRun[], version: string): readonly RoundRun[]
   return runs.filter((run) => run.version === version);
 }
 
-function isRight(run: JudgedJmeterRun): boolean {
-  return run.violations.length === 0 && run.unclean.length === 0;
+function verdictOf(runs: readonly JudgedJmeterRun[]): JmeterComparison["verdict"] {
+  if (runs.some(({ violations }) => violations.length > 0)) return "wrong";
+  const isRight = runs.length > 0 && runs.every(({ voidReasons }) => voidReasons.length === 0);
+  return isRight ? "right" : "void";
 }
 
 type Measured = Exclude<keyof JmeterFigures, "lastFinalMs">;
@@ -182,19 +184,22 @@ function describe(comparison: JmeterComparison): string {
 
 const findingsShown = 10;
 
-function verdictLines({ right, runs, summary }: JmeterComparison): string[] {
-  if (right) {
-    const rows =
-      "every run sold what it should, once a person; everybody told a coupon has its row";
-    return [`RIGHT by SQL: ${rows}.`, ...boundLines(summary)];
-  }
+const verdictTexts = {
+  right:
+    "RIGHT by SQL: every run sold what it should, once a person; everybody told a coupon has its row.",
+  wrong: "WRONG: a promise was broken, so no figure above counts.",
+  void: "VOID: nothing that was said is wrong, but the figures above are not the server's.",
+} as const;
+
+function verdictLines({ verdict, runs, summary }: JmeterComparison): string[] {
+  if (verdict === "right") return [verdictTexts.right, ...boundLines(summary)];
   return [
-    "VOID: no figure above counts, because of what follows.",
+    verdictTexts[verdict],
     ...runs.flatMap((run) => {
       const name = `${run.version}, round ${run.round}, event ${run.eventId}`;
       return [
-        ...shown(run.violations).map((text) => `WRONG: ${name}: ${text}`),
-        ...shown(run.unclean).map((text) => `not clean: ${name}: ${text}`),
+        ...shown(run.violations).map((text) => `wrong: ${name}: ${text}`),
+        ...shown(run.voidReasons).map((text) => `void: ${name}: ${text}`),
       ];
     }),
   ];

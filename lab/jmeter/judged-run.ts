@@ -1,12 +1,14 @@
-import { attemptOf, mechanisms, type Attempt, type Mechanism } from "../crowd/history.ts";
+import { attemptOf, type Attempt } from "../crowd/history.ts";
 import { stillQueued } from "../crowd/settle.ts";
-import { percentile, uncleanOf } from "../crowd/statistics.ts";
+import { oddAnswers, percentile } from "../crowd/statistics.ts";
 import { judge, type StoredSale } from "../crowd/verdict.ts";
 import type { Sample } from "./jtl.ts";
 
 /** What JMeter was told to do, on an event of its own. */
 export type JmeterPlan = {
-  readonly mechanism: Mechanism;
+  /** By its name, and the version of its path. */
+  readonly mechanism: string;
+  readonly version: string;
   readonly eventId: string;
   readonly people: number;
   readonly limit: number;
@@ -36,14 +38,13 @@ export type JmeterFigures = {
 };
 
 export type JudgedJmeterRun = JmeterPlan & {
-  readonly version: string;
   readonly figures: JmeterFigures;
   /** Coupon issues counted by SQL. */
   readonly issuedRows: number;
-  /** What must never be. */
+  /** What must never be; any of them makes the run wrong. */
   readonly violations: readonly string[];
-  /** What kept the run from being a measurement although nothing that was said is wrong. */
-  readonly unclean: readonly string[];
+  /** What makes the run void: no measurement, although nothing that was said is wrong. */
+  readonly voidReasons: readonly string[];
 };
 
 /**
@@ -67,18 +68,17 @@ export function judgeSamples(
   const failure = samples.find(({ label, success }) => label !== "Arrive" && !success);
   return {
     ...plan,
-    version: mechanisms[mechanism].version,
     figures: figuresOf(samples, { finalPeople: finalPeople(attempts), people }),
     issuedRows: sale.rows.length,
     violations: violations.map(({ rule, person, detail }) =>
       person === null ? `${rule}: ${detail}` : `${rule} (${person}): ${detail}`,
     ),
-    unclean: [
+    voidReasons: [
       ...(claimed.size === people ? [] : [`${claimed.size} of ${people} people claimed`]),
       ...(arrivedBadly.length === 0
         ? []
         : [`${arrivedBadly.length} x arrive: ${reason(arrivedBadly[0])}`]),
-      ...uncleanOf(attempts),
+      ...oddAnswers(attempts),
       ...(failure === undefined ? [] : [`an assertion of the plan failed: ${reason(failure)}`]),
       ...(waiting === 0 ? [] : [`${waiting} people were last told "queued"`]),
     ],

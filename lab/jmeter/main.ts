@@ -2,18 +2,12 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 
-import type { Mechanism } from "../crowd/history.ts";
-import { mechanisms } from "../crowd/history.ts";
 import { describeMachine } from "../crowd/machine.ts";
-import { runRush } from "../crowd/run-rush.ts";
+import { peopleAtOnce, runSale } from "../crowd/run-sale.ts";
 import type { OpenShop } from "../crowd/shop.ts";
-import {
-  availableMechanisms,
-  openShop,
-  requireDescriptors,
-  say,
-  toExitStatus,
-} from "../crowd/start.ts";
+import { openShop, requireDescriptors, say, toExitStatus } from "../crowd/start.ts";
+import { availableMechanisms, chosenMechanisms, readMechanisms } from "../mechanisms.ts";
+import type { Mechanism } from "../mechanisms.ts";
 import { compare, comparisonMarkdown, comparisonText, type RoundRun } from "./comparison.ts";
 import { findMaven } from "./maven.ts";
 import { parseJmeterOptions, usage, type JmeterOptions } from "./options.ts";
@@ -28,7 +22,9 @@ async function main(options: JmeterOptions, cleanups: AsyncDisposableStack): Pro
   const out = openFolder(options.out, at, cleanups);
   const shop = await openShop(options.url, process.env, cleanups);
   requireDescriptors(options.people, shop.pid());
-  const chosen = await availableMechanisms(shop, options);
+  const mechanisms = chosenMechanisms(await readMechanisms(shop.url), options.mechanisms);
+  const named = options.mechanisms !== null;
+  const chosen = await availableMechanisms(shop.url, { mechanisms, named });
   await warmUp(options, shop, chosen);
   const runs = await runRounds(options, { shop, chosen, out, cleanups });
   const { people, limit } = options;
@@ -44,7 +40,7 @@ async function main(options: JmeterOptions, cleanups: AsyncDisposableStack): Pro
   writeFileSync(join(out.folder, "summary.md"), comparisonMarkdown(comparison));
   process.stdout.write(`\n${comparisonText(comparison)}\n`);
   process.stdout.write(`\nResults and JMeter's reports (NN-vN/report/index.html): ${out.folder}\n`);
-  return comparison.right ? 0 : 1;
+  return comparison.verdict === "right" ? 0 : 1;
 }
 
 type Rounds = {
@@ -62,7 +58,7 @@ async function runRounds(options: JmeterOptions, rounds: Rounds): Promise<RoundR
       // Reversed every second time, so that no version always follows the same other one.
       const order = round % 2 === 1 ? chosen : chosen.toReversed();
       for (const mechanism of order) {
-        const { version } = mechanisms[mechanism];
+        const { version } = mechanism;
         const name = `${String(runs.length + 1).padStart(2, "0")}-${version}`;
         say(`round ${round}, ${version}: ${options.people} JMeter threads on ${shop.origin}`);
         const crowd = { ...options, mechanism };
@@ -111,14 +107,14 @@ async function warmUp(
   shop: OpenShop,
   chosen: readonly Mechanism[],
 ): Promise<void> {
-  for (const mechanism of chosen) {
-    const { version } = mechanisms[mechanism];
+  for (const { name: mechanism, version } of chosen) {
     say(`warming ${version} up with a crowd of ${people}, not counted`);
     const deadlineMs = deadlineSeconds * 1_000;
-    const result = await runRush(shop, { mechanism, users: people, limit, streams: 0, deadlineMs });
+    const arrivals = (run: string): ReturnType<typeof peopleAtOnce> => peopleAtOnce(run, people);
+    const sale = await runSale(shop, { mechanism, limit, arrivals, streams: 0, deadlineMs });
     const [first] = [
-      ...result.violations.map(({ rule, detail }) => `${rule}: ${detail}`),
-      ...result.unclean,
+      ...sale.violations.map(({ rule, detail }) => `${rule}: ${detail}`),
+      ...sale.voidReasons,
     ];
     if (first !== undefined) {
       throw new Error(`The warm-up of ${version} went wrong already: ${first}. Try npm run rush.`);

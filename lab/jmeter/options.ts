@@ -1,12 +1,9 @@
-import { parseArgs } from "node:util";
-
-import { mechanisms, type Mechanism } from "../crowd/history.ts";
+import { help, integerOf, parsed, serverUrl, text, wordOf } from "../options.ts";
 
 /** What the command line asked for. */
 export type JmeterOptions = {
-  readonly mechanisms: readonly Mechanism[];
-  /** Mechanisms that were asked for one by one: one that is off is an error then, not a gap. */
-  readonly named: boolean;
+  /** By version or name; null: all that the server has. One that is named and off is an error. */
+  readonly mechanisms: readonly string[] | null;
   readonly people: number;
   readonly limit: number;
   readonly rounds: number;
@@ -24,7 +21,7 @@ The same crowd by Apache JMeter, as a witness from outside: one plan (lab/jmeter
 by Maven, with JMeter's own HTML report. Everybody arrives, waits for the others at a Synchronizing
 Timer and claims once. The rows in the database judge what people were told.
 
-  VERSION       v1, v2, v3, several of them, or all
+  VERSION       v1, v2 and so on, several of them, or all
 
   --people N    threads, each of them one person with one claim (default 2000)
   --limit N     coupons (default 100)
@@ -36,8 +33,7 @@ Timer and claims once. The rows in the database judge what people were told.
   --out DIR     a new or empty folder for the results (default .stampede/jmeter/TIME)
   --help        this text
 
-Exit status: 0 all right; 1 a wrong judgement (the table is void then) or a fault; 2 bad arguments;
-130 Ctrl-C.`;
+Exit status: 0 all right; 1 a wrong or void run, or a fault; 2 bad arguments; 130 Ctrl-C.`;
 
 const bounds = {
   // A thread for each person; docs/jmeter.md says how many fit.
@@ -49,83 +45,39 @@ const bounds = {
 } as const;
 
 const arrivalsPerSecond = 500;
-const allMechanisms = ["row-lock", "redis-counter", "kafka-queue"] as const;
-const text = { type: "string" } as const;
+const forms = {
+  help,
+  ...Object.fromEntries([...Object.keys(bounds), "url", "out"].map((name) => [name, text])),
+};
 
 /** Parses the arguments, or gives every fault in them at once. */
 export function parseJmeterOptions(
   args: readonly string[],
 ): JmeterOptions | { readonly faults: readonly string[] } {
   const faults: string[] = [];
-  const { values, versions } = parsed(args, faults);
+  const { values, positionals: versions } = parsed(args, forms, faults);
   const number = (name: keyof typeof bounds): number => {
-    const { default: byDefault, least, most } = bounds[name];
-    const value = values[name];
-    if (typeof value !== "string") return byDefault;
-    const count = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN;
-    if (count >= least && count <= most) return count;
-    faults.push(`--${name} is an integer from ${least} to ${most}, not "${value}".`);
-    return byDefault;
+    const { default: byDefault, ...bound } = bounds[name];
+    return integerOf(name, values[name], { ...bound, faults }) ?? byDefault;
   };
-  const help = values["help"] === true;
-  if (versions.length === 0 && !help) faults.push("Name a version: v1, v2, v3, or all.");
-  if (values["out"] === "") faults.push("--out needs the name of a folder.");
+  const isHelp = values["help"] === true;
+  if (versions.length === 0 && !isHelp && faults.length === 0) {
+    faults.push("Name a version, such as v1, or all.");
+  }
+  for (const version of versions) {
+    if (!/^[a-z][a-z0-9-]*$/.test(version)) faults.push(`"${version}" is no version.`);
+  }
   const people = number("people");
   const options: JmeterOptions = {
-    mechanisms: chosen(versions, faults),
-    named: !versions.includes("all"),
+    mechanisms: versions.includes("all") ? null : versions,
     people,
     limit: number("limit"),
     rounds: number("rounds"),
     rampSeconds: number("ramp") || Math.max(1, Math.ceil(people / arrivalsPerSecond)),
     deadlineSeconds: number("deadline"),
-    url: serverUrl(values["url"], faults),
-    out: typeof values["out"] === "string" ? values["out"] : null,
-    help,
+    url: serverUrl(values, faults),
+    out: wordOf("out", values, faults),
+    help: isHelp,
   };
   return faults.length > 0 ? { faults } : options;
-}
-
-type Parsed = { readonly values: Record<string, unknown>; readonly versions: readonly string[] };
-
-function parsed(args: readonly string[], faults: string[]): Parsed {
-  try {
-    const { values, positionals } = parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        people: text,
-        limit: text,
-        rounds: text,
-        ramp: text,
-        deadline: text,
-        url: text,
-        out: text,
-        help: { type: "boolean", short: "h" },
-      },
-    });
-    return { values, versions: positionals };
-  } catch (error) {
-    // An unknown option or a missing value: parseArgs says which. The versions were not looked at.
-    faults.push(error instanceof Error ? error.message : String(error));
-    return { values: {}, versions: ["all"] };
-  }
-}
-
-function chosen(versions: readonly string[], faults: string[]): readonly Mechanism[] {
-  const found = versions.flatMap((name): readonly Mechanism[] => {
-    if (name === "all") return allMechanisms;
-    const match = allMechanisms.find((one) => one === name || mechanisms[one].version === name);
-    if (match === undefined) faults.push(`The versions are v1, v2, v3 and all, not "${name}".`);
-    return match === undefined ? [] : [match];
-  });
-  return [...new Set(found)];
-}
-
-function serverUrl(value: unknown, faults: string[]): string | null {
-  if (typeof value !== "string") return null;
-  const url = URL.canParse(value) ? new URL(value) : null;
-  if (url?.protocol === "http:" && url.pathname === "/" && url.search === "") return url.origin;
-  faults.push(`--url is the root of a server that speaks plain HTTP, not "${value}".`);
-  return null;
 }

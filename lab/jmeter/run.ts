@@ -2,9 +2,9 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-import { mechanisms, type Mechanism } from "../crowd/history.ts";
 import { createEvent } from "../crowd/operator.ts";
 import type { Shop } from "../crowd/run-sale.ts";
+import type { Mechanism } from "../mechanisms.ts";
 import { readJtl } from "./jtl.ts";
 import { judgeSamples, type JudgedJmeterRun } from "./judged-run.ts";
 import { runMaven } from "./maven.ts";
@@ -16,7 +16,7 @@ const goals = [`${plugin}:configure@configuration`, `${plugin}:jmeter@run`];
 const pomPath = join(import.meta.dirname, "pom.xml");
 
 export type JmeterCrowd = {
-  readonly mechanism: Mechanism;
+  readonly mechanism: Pick<Mechanism, "name" | "version">;
   readonly people: number;
   readonly limit: number;
   readonly rampSeconds: number;
@@ -40,10 +40,11 @@ export async function runJmeter(
   crowd: JmeterCrowd,
   place: JmeterPlace,
 ): Promise<JudgedJmeterRun> {
-  const { mechanism, people, limit } = crowd;
+  const { people, limit } = crowd;
+  const { name: mechanism, version } = crowd.mechanism;
   const { folder, report, cleanups } = place;
   const run = randomBytes(4).toString("hex");
-  const eventId = `jmeter-${mechanisms[mechanism].version}-${run}`;
+  const eventId = `jmeter-${version}-${run}`;
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const settingsPath = join(folder, "run.properties");
   writeFileSync(settingsPath, settings(shop, crowd, { eventId, run }));
@@ -72,7 +73,7 @@ export async function runJmeter(
   report("reading the rows");
   const samples = readJtl(readFileSync(join(folder, "results.csv"), "utf8"));
   const sale = await shop.readSale(eventId);
-  return judgeSamples({ mechanism, eventId, people, limit }, { samples, sale });
+  return judgeSamples({ mechanism, version, eventId, people, limit }, { samples, sale });
 }
 
 /** What the plan is given, by the names that it has for it. */
@@ -83,7 +84,7 @@ function settings(
 ): string {
   const { hostname, port } = new URL(shop.url);
   const values = {
-    version: mechanisms[crowd.mechanism].version,
+    version: crowd.mechanism.version,
     event: eventId,
     limit: crowd.limit,
     people: crowd.people,

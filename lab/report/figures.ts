@@ -1,7 +1,9 @@
 // What a comparison says, without how it is shown. Only right runs have figures: a wrong run's are
 // of a sale that must not have happened, a void run's are not the server's.
-import type { Comparison, Run, Subject } from "../compare/result.ts";
+import { serverCpuMicros } from "../compare/noise.ts";
+import type { Comparison, NoiseMeasure, Run, Subject } from "../compare/result.ts";
 import { median } from "../crowd/statistics.ts";
+import { ratio, share } from "./numbers.ts";
 
 /** What a run measured, or null where it could not or does not apply. */
 export type Value = (run: Run) => number | null;
@@ -15,12 +17,31 @@ export type Pair = { readonly subject: Subject; readonly base: Subject };
 
 /**
  * Whether a ratio may be claimed: it differs from 1 by more than the A/A runs do, and no round says
- * the opposite of the median. Unknown where there was no A/A run.
+ * the opposite of the median.
  */
-export type Judgement = "beyond-noise" | "within-noise" | "rounds-disagree" | "noise-unknown";
+export type Judgement = "beyond-noise" | "within-noise" | "rounds-disagree";
 
 export const answersPerSecond: Value = (run) => run.answersPerSecond;
 export const issuedPerSecond: Value = (run) => run.issuedPerSecond;
+export const serverCpu: Value = serverCpuMicros;
+
+/** A figure whose ratios are claimed, and the A/A ratios that they are held against. */
+export type Claimed = { readonly value: Value; readonly noise: NoiseMeasure };
+
+export const claimed = {
+  cpu: { value: serverCpu, noise: "server-cpu" },
+  answers: { value: answersPerSecond, noise: "answers" },
+  // Coupons are fewer than answers: no A/A run has enough of them for a measure of their own.
+  coupons: { value: issuedPerSecond, noise: "answers" },
+} as const satisfies Readonly<Record<string, Claimed>>;
+
+/** A comparison whose subjects differ from themselves by more than this is not published. */
+const noiseMax = 0.25;
+
+const noiseNames: Readonly<Record<NoiseMeasure, string>> = {
+  "server-cpu": "server CPU per claim",
+  answers: "answers per second",
+};
 
 export function spreadOf(values: Iterable<number>): Spread | null {
   const list = [...values];
@@ -64,24 +85,54 @@ export function ratiosByRound(comparison: Comparison, pair: Pair, value: Value):
 
 /**
  * The smallest difference that may be claimed between two subjects: the wider of their own A/A
- * runs; where a subject had none, the widest of all. Null: there was no A/A run.
+ * runs; where a subject had none, the widest of all. Infinite where there was none at all.
  */
-export function noiseOf({ sameAgainstSame }: Comparison, { subject, base }: Pair): number | null {
-  const widest = spreadOf(sameAgainstSame.map(({ smallestClaim }) => smallestClaim));
-  if (widest === null) return null;
-  const own = [subject, base].map((name) => {
-    const claims = sameAgainstSame.filter((entry) => entry.subject === name);
-    return spreadOf(claims.map(({ smallestClaim }) => smallestClaim))?.max ?? widest.max;
+export function noiseOf(comparison: Comparison, pair: Pair, measure: NoiseMeasure): number {
+  const widest = widestNoise(comparison, measure);
+  const own = [pair.subject, pair.base].map((name) => {
+    const entries = comparison.sameAgainstSame.filter((entry) => entry.measure === measure);
+    return entries.find(({ subject }) => subject === name)?.smallestClaim ?? widest;
   });
   return Math.max(...own);
 }
 
+/** The widest difference of any subject from itself; infinite where nobody ran twice. */
+export function widestNoise({ sameAgainstSame }: Comparison, measure: NoiseMeasure): number {
+  const own = sameAgainstSame.filter((entry) => entry.measure === measure);
+  const claims = own.map(({ smallestClaim }) => smallestClaim);
+  return claims.length === 0 ? Infinity : Math.max(...claims);
+}
+
 /** Either way round: whether v3 is held against v2 or v2 against v3 must not change the answer. */
-export function judged(comparison: Comparison, pair: Pair, ratio: Spread): Judgement {
-  const noise = noiseOf(comparison, pair);
-  if (noise === null) return "noise-unknown";
+export function judged(noise: number, ratio: Spread): Judgement {
   const difference = Math.max(ratio.median, 1 / ratio.median) - 1;
   // 1.05 - 1 is a little more than 0.05 to a computer.
   if (difference <= noise + 1e-9) return "within-noise";
   return ratio.min < 1 && ratio.max > 1 ? "rounds-disagree" : "beyond-noise";
+}
+
+/** Why no ratio of this comparison may be published; nothing where they may. */
+export function unpublishable(comparison: Comparison): readonly string[] {
+  if (widestNoise(comparison, "answers") === Infinity) {
+    return ["no A/A run tells what difference is only noise"];
+  }
+  return (["server-cpu", "answers"] as const).flatMap((measure) => {
+    const widest = widestNoise(comparison, measure);
+    const than = `more than ${share(noiseMax)}`;
+    // A server elsewhere tells no CPU, so there is no ratio of it either.
+    return widest > noiseMax && widest !== Infinity
+      ? [`the A/A noise of ${noiseNames[measure]} is ${share(widest)}, ${than}`]
+      : [];
+  });
+}
+
+/** The noise of each measure in words: "answers per second 12 % (v2 Redis counter), ..." */
+export function noiseTexts(
+  { sameAgainstSame }: Comparison,
+  nameOf: (subject: Subject) => string,
+): readonly string[] {
+  return sameAgainstSame.map(({ subject, measure, ratios, smallestClaim }) => {
+    const times = ratios.map(ratio).join(", ");
+    return `${nameOf(subject)} against itself, ${noiseNames[measure]}: ${times} times, so a difference up to ${share(smallestClaim)} is noise.`;
+  });
 }

@@ -3,13 +3,13 @@ import { join } from "node:path";
 
 import type { Comparison } from "../compare/result.ts";
 import { htmlReport } from "./html.ts";
-import { markdownSummary } from "./markdown.ts";
+import { markdownSummary, summaryHead } from "./markdown.ts";
 
 export type { Comparison } from "../compare/result.ts";
-export { scriptJson } from "./markup.ts";
 export { written } from "./numbers.ts";
-export { latencyPlot, overTimePlot, type LinePlot } from "./plots.ts";
-export { htmlReport, markdownSummary };
+export { latencyPlot, overTimePlot } from "./plots.ts";
+export { storySvg } from "./story.ts";
+export { htmlReport, markdownSummary, summaryHead };
 
 /** Writes `report.html` and `summary.md` into the folder, and gives their paths. */
 export async function writeReport(

@@ -8,19 +8,33 @@ import {
   findingText,
   judgementText,
   judgementTexts,
+  publishingText,
   reasonsOf,
   runName,
+  verdictOf,
   verdictSentence,
 } from "./facts.ts";
-import { roundsOf } from "./figures.ts";
+import { roundsOf, type Judgement } from "./figures.ts";
+import { headlineOf } from "./headline.ts";
+import { inLadderOrder, longName } from "./names.ts";
 import { written } from "./numbers.ts";
 import { cellTexts, rowsOf, type Cell, type Row } from "./rows.ts";
-import { inLadderOrder, longName } from "./subjects.ts";
 
 /** The same figures as the page, as text that can be pasted into a document. */
 export function markdownSummary(comparison: Comparison): string {
-  const { scenario, environment } = comparison;
   const rows = rowsOf(comparison);
+  return [
+    summaryHead(comparison),
+    ...folded("All figures", figureTable(comparison, rows)),
+    "",
+    ...folded("Raw values by round", rawTable(comparison, rows)),
+    "",
+  ].join("\n");
+}
+
+/** Its first part, which is also what the command prints. */
+export function summaryHead(comparison: Comparison): string {
+  const { scenario, environment } = comparison;
   const facts = factsOf(comparison).map(({ name, text }) => {
     const dirty = name === "Commit" && environment.dirty ? ` **(${dirtyText})**` : "";
     const shown = name === "Command" || name === "Commit" ? code(text) : plain(text);
@@ -31,47 +45,77 @@ export function markdownSummary(comparison: Comparison): string {
     "",
     ...facts,
     "",
-    `**Verdict:** ${verdictSentence(comparison)}`,
+    `**Verdict: ${verdictOf(comparison)}.** ${verdictSentence(comparison)}`,
     ...failures(comparison),
+    ...watchers(comparison),
+    "",
+    publishingText(comparison),
+    "",
+    ...headlineTable(comparison),
     "",
     ...findingsOf(comparison).map((finding) => {
-      return `- ${findingText(finding)}: ${judgementText(comparison, finding)}`;
+      return `- ${findingText(comparison, finding)}: ${judgementText(comparison, finding)}`;
     }),
-    "",
     ...cautions(comparison).map((text) => `- ${text}`),
     "",
     "Medians of the right runs (lowest–highest). Ratios are the median of each round's own ratio.",
     "",
-    ...table(
-      ["", ...inLadderOrder(comparison.subjects).map(longName)],
-      rows.filter(({ key }) => key).map(figureLine),
+    ...figureTable(
+      comparison,
+      rowsOf(comparison).filter(({ key }) => key),
     ),
-    "",
-    ...folded("All figures", [
-      ...table(["", ...inLadderOrder(comparison.subjects).map(longName)], rows.map(figureLine)),
-    ]),
-    "",
-    ...folded("Raw values by round", rawTable(comparison, rows)),
     "",
   ].join("\n");
 }
 
-function failures({ runs }: Comparison): readonly string[] {
-  const lines = runs.flatMap((run) => {
+function headlineTable(comparison: Comparison): readonly string[] {
+  const { heads, lines } = headlineOf(comparison);
+  return table(
+    ["", ...heads],
+    lines.map(({ name, cells }) => [plain(name), ...cells.map(noted)]),
+  );
+}
+
+function failures(comparison: Comparison): readonly string[] {
+  const lines = comparison.runs.flatMap((run) => {
     const { kind } = run.verdict;
     if (kind === "right") return [];
     const reasons = reasonsOf(run.verdict).map(plain).join("; ");
-    return [`- **${kind}**: ${plain(runName(run))}, ${outcomesText(run.outcomes)}: ${reasons}`];
+    const name = plain(runName(comparison, run));
+    return [`- **${kind}**: ${name}, ${outcomesText(run.outcomes)}: ${reasons}`];
   });
   return lines.length === 0 ? [] : ["", ...lines];
 }
 
-function figureLine(row: Row): readonly string[] {
-  return [nameOf(row), ...row.cells.map((cell) => figureText(row, cell))];
+function watchers(comparison: Comparison): readonly string[] {
+  const lines = comparison.runs.flatMap((run) => {
+    if (run.watching === null) return [];
+    const { streams, sawEnd, reconnects } = run.watching;
+    const again = reconnects > 0 ? `, ${reconnects} reconnects` : "";
+    const name = plain(runName(comparison, run));
+    return [`- ${name}: ${sawEnd} of ${streams} watchers saw the end${again}`];
+  });
+  return lines.length === 0 ? [] : ["", ...lines];
+}
+
+function figureTable(comparison: Comparison, rows: readonly Row[]): readonly string[] {
+  const subjects = inLadderOrder(comparison).map((name) => plain(longName(comparison, name)));
+  return table(
+    ["", ...subjects],
+    rows.map((row) => [nameOf(row), ...row.cells.map((cell) => figureText(row, cell))]),
+  );
 }
 
 function figureText(row: Row, { spread, judgement }: Cell): string {
-  const { middle, around } = cellTexts(row, spread);
+  return noted({ ...cellTexts(row, spread), judgement });
+}
+
+function noted(cell: {
+  readonly middle: string;
+  readonly around: string;
+  readonly judgement: Judgement | null;
+}): string {
+  const { middle, around, judgement } = cell;
   const noise = judgement === null || judgement === "beyond-noise" ? "" : judgementTexts[judgement];
   const notes = [around, noise].filter((text) => text !== "");
   return notes.length === 0 ? middle : `${middle} (${notes.join(", ")})`;
@@ -84,7 +128,7 @@ function rawTable(comparison: Comparison, rows: readonly Row[]): readonly string
       .filter(({ spread }) => spread !== null)
       .map(({ subject, byRound }) => [
         nameOf(row),
-        longName(subject),
+        plain(longName(comparison, subject)),
         ...rounds.map((round) => {
           const value = byRound.get(round);
           if (value !== undefined) return written(value, row.kind);
@@ -109,9 +153,22 @@ function nameOf({ name, unit }: Row): string {
   return plain(unit === "" ? name : `${name}, ${unit}`);
 }
 
+/** Columns of one width, so that a terminal shows it as a table too. */
 function table(head: readonly string[], lines: readonly (readonly string[])[]): readonly string[] {
-  const rule = head.map((_, column) => (column === 0 ? "---" : "---:"));
-  return [head, rule, ...lines].map((cells) => `| ${cells.join(" | ")} |`);
+  const widths = head.map((_, column) =>
+    Math.max(3, ...[head, ...lines].map((cells) => cells[column]?.length ?? 0)),
+  );
+  const line = (cells: readonly string[]): string => {
+    const padded = cells.map((cell, column) => {
+      const width = widths[column] ?? 0;
+      return column === 0 ? cell.padEnd(width) : cell.padStart(width);
+    });
+    return `| ${padded.join(" | ")} |`;
+  };
+  const rule = widths.map((width, column) =>
+    column === 0 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`,
+  );
+  return [head, rule, ...lines].map(line);
 }
 
 function folded(title: string, lines: readonly string[]): readonly string[] {

@@ -8,14 +8,9 @@ export function markup(texts: TemplateStringsArray, ...parts: readonly Part[]): 
   return trusted(String.raw({ raw: texts }, ...parts.map(sourceOf)));
 }
 
-/** Text that is markup already: our own style sheet and scripts, never anything from a result. */
+/** Text that is markup already: our own style sheet and drawings, never a text of a result. */
 export function trusted(source: string): Markup {
   return { source };
-}
-
-/** JSON for a script element: without a "<", nothing in it can end the element. */
-export function scriptJson(value: unknown): Markup {
-  return trusted(JSON.stringify(value).replaceAll("<", String.raw`\u003c`));
 }
 
 const entities: Readonly<Record<string, string>> = {

@@ -1,5 +1,5 @@
-import type { Comparison, Fairness, Run } from "../compare/result.ts";
-import { answersPerSecond, issuedPerSecond, type Value } from "./figures.ts";
+import type { Comparison, Cpu, Fairness, Run } from "../compare/result.ts";
+import { answersPerSecond, issuedPerSecond, serverCpu, type Value } from "./figures.ts";
 import type { Kind } from "./numbers.ts";
 
 /** One figure that every run has: what it is called, what it means, how it is read and written. */
@@ -13,6 +13,29 @@ export type Measure = {
   readonly kind: Kind;
   readonly value: Value;
 };
+
+const notEngines = new Set(["server", "crowd"]);
+
+const cost: readonly Measure[] = [
+  micros("Server CPU", "Processor time of the server for each claim.", serverCpu),
+  micros("Server CPU, own code", "What of it the program itself used.", (run) => {
+    return run.cpuMicrosPerClaim["server"]?.user ?? null;
+  }),
+  micros("Server CPU, kernel", "What of it the kernel used for the server.", (run) => {
+    return run.cpuMicrosPerClaim["server"]?.system ?? null;
+  }),
+  micros("Engines' CPU", "Processor time of all engines together for each claim.", enginesCpu),
+];
+
+/** Processor time of every engine; null where none is known. */
+export function enginesCpu({ cpuMicrosPerClaim }: Run): number | null {
+  const engines = Object.entries(cpuMicrosPerClaim).filter(([name]) => !notEngines.has(name));
+  return engines.length === 0 ? null : engines.reduce((sum, [, cpu]) => sum + wholeOf(cpu), 0);
+}
+
+function wholeOf({ user, system }: Cpu): number {
+  return user + system;
+}
 
 const speed: readonly Measure[] = [
   {
@@ -148,19 +171,20 @@ export function measuresOf({ runs }: Comparison): readonly Measure[] {
   const processes = namesIn(runs, (run) => run.cpuMicrosPerClaim);
   const engines = namesIn(runs, (run) => run.roundTripsPerClaim);
   return [
+    ...cost,
+    ...processes
+      .filter((name) => name !== "server")
+      .map((name) =>
+        micros(`CPU: ${name}`, `Processor time of ${name} for each claim.`, (run) => {
+          const cpu = run.cpuMicrosPerClaim[name];
+          return cpu === undefined ? null : wholeOf(cpu);
+        }),
+      ),
     ...speed,
     ...latency,
     ...fairness,
-    ...processes.map((name): Measure => ({
-      group: "Cost per claim",
-      name: `CPU: ${name}`,
-      unit: "µs",
-      meaning: `Processor time of ${name} for each claim.`,
-      kind: "amount",
-      value: (run) => run.cpuMicrosPerClaim[name] ?? null,
-    })),
     ...engines.map((name): Measure => ({
-      group: "Cost per claim",
+      group: "Round trips per claim",
       name: `Round trips: ${name}`,
       unit: "",
       meaning: `Requests to ${name} for each claim.`,
@@ -175,13 +199,17 @@ function milliseconds(group: string, name: string, meaning: string, value: Value
   return { group, name, unit: "ms", meaning, kind: "amount", value };
 }
 
+function micros(name: string, meaning: string, value: Value): Measure {
+  return { group: "Cost per claim", name, unit: "µs", meaning, kind: "amount", value };
+}
+
 function fair(value: (fairness: Fairness) => number): Value {
   return (run) => (run.fairness === null ? null : value(run.fairness));
 }
 
 function namesIn(
   runs: readonly Run[],
-  record: (run: Run) => Readonly<Record<string, number>>,
+  record: (run: Run) => Readonly<Record<string, unknown>>,
 ): readonly string[] {
   return [...new Set(runs.flatMap((run) => Object.keys(record(run))))];
 }

@@ -27,6 +27,11 @@ export function count(value: number): string {
   return value.toLocaleString("en", { maximumFractionDigits: 0 });
 }
 
+/** A time of a claim: 0.4 ms, 12 ms. */
+export function milliseconds(value: number): string {
+  return `${value.toFixed(value < 10 ? 1 : 0)} ms`;
+}
+
 /** How many times as much: 0.018, 0.87, 1.03, 7.8, 13. */
 export function ratio(value: number): string {
   if (value < 0.1) return value.toLocaleString("en", { maximumSignificantDigits: 2 });
@@ -37,7 +42,8 @@ export function ratio(value: number): string {
 
 /** A share of 1, in per cent: 0.31 %, 6.0 %, 61 %, 104 %. */
 export function share(value: number): string {
-  const percent = value * 100;
+  // 1.05 - 1 - 0.05 is not quite 0 to a computer.
+  const percent = Math.abs(value) < 1e-9 ? 0 : value * 100;
   const whole = percent === 0 || percent >= 10;
   const options = { minimumSignificantDigits: 2, maximumSignificantDigits: 2 };
   return `${whole ? count(percent) : percent.toLocaleString("en", options)} %`;
@@ -46,13 +52,4 @@ export function share(value: number): string {
 /** "7.2–8.3", or one number where both ends read the same. */
 export function range(low: string, high: string): string {
   return low === high ? low : `${low}–${high}`;
-}
-
-/** Round steps for an axis from 0 that covers `max`. */
-export function ticks(max: number): readonly number[] {
-  const rough = (max > 0 ? max : 1) / 5;
-  const magnitude = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((n) => n * magnitude).find((n) => n >= rough) ?? rough;
-  const steps = Math.max(1, Math.ceil(max / step - 1e-9));
-  return Array.from({ length: steps + 1 }, (_, index) => index * step);
 }

@@ -2,9 +2,9 @@
 import type { Comparison, Run, Subject } from "../compare/result.ts";
 import { median } from "../crowd/statistics.ts";
 import { rightRuns } from "./figures.ts";
-import { inLadderOrder } from "./subjects.ts";
+import { inLadderOrder } from "./names.ts";
 
-/** What the page's script draws and the fold-out table under it lists. */
+/** What is drawn, and listed by the fold-out table under it. */
 export type LinePlot = {
   readonly id: "latency" | "over-time";
   readonly x: readonly number[];
@@ -24,7 +24,6 @@ type Step = { readonly atMs: number; readonly answers: number };
 
 /** Enough for a smooth line over a screen's width, and for a table that can still be read. */
 const pointsPerDecade = 20;
-const slicesMax = 120;
 
 /** In per cent: where the latency plot begins. */
 const shareMin = 0.5;
@@ -45,8 +44,11 @@ export function latencyPlot(comparison: Comparison): LinePlot | null {
   return { id: "latency", x, lines };
 }
 
-/** Answers per second in each slice of the run; `x` is the slice's start. */
-export function overTimePlot(comparison: Comparison): LinePlot | null {
+/**
+ * Answers per second in each slice of the run; `x` is the slice's start. So many slices at most that
+ * the table of them can still be read.
+ */
+export function overTimePlot(comparison: Comparison, slicesMax = 120): LinePlot | null {
   const curves = curvesBySubject(comparison, timeSteps);
   const endMs = Math.max(
     0,
@@ -73,7 +75,7 @@ function curvesBySubject(
   comparison: Comparison,
   steps: (run: Run) => readonly Step[],
 ): readonly Curves[] {
-  return inLadderOrder(comparison.subjects)
+  return inLadderOrder(comparison)
     .map((subject) => ({ subject, runs: rightRuns(comparison, subject).map(steps) }))
     .filter(({ runs }) => runs.length > 0);
 }

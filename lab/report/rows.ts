@@ -1,20 +1,22 @@
 // The one table that the HTML and the Markdown both show: measures and ratios by subject.
 import type { Comparison, Subject } from "../compare/result.ts";
 import {
-  answersPerSecond,
   byRound,
-  issuedPerSecond,
+  claimed,
   judged,
+  noiseOf,
   ratiosByRound,
   spreadOf,
+  unpublishable,
   type ByRound,
+  type Claimed,
   type Judgement,
   type Spread,
   type Value,
 } from "./figures.ts";
 import { measuresOf, type Measure } from "./measures.ts";
+import { inLadderOrder, shortName, yardstick } from "./names.ts";
 import { range, written, type Kind } from "./numbers.ts";
-import { inLadderOrder, shortName } from "./subjects.ts";
 
 export type Row = Omit<Measure, "value"> & {
   /** Whether it is among the few that a reader looks for first. */
@@ -32,9 +34,12 @@ export type Cell = {
 };
 
 const keyRows = new Set([
+  "Server CPU",
+  "Engines' CPU",
   "Answers per second",
   "Coupons issued per second",
   "Last answer",
+  "Last verdict",
   "Last row durable",
   "Latency p50",
   "Latency p99",
@@ -70,43 +75,60 @@ export function cellTexts(
   return { middle: written(spread.median, kind), around: low === high ? "" : range(low, high) };
 }
 
-function measureRow(comparison: Comparison, measure: Measure): Row {
-  const { value, ...shown } = measure;
-  const cells = inLadderOrder(comparison.subjects).map((subject): Cell => {
+/** A figure of every subject, by round. */
+export function figureCells(comparison: Comparison, value: Value): readonly Cell[] {
+  return inLadderOrder(comparison).map((subject): Cell => {
     const values = byRound(comparison, subject, value);
     return { subject, byRound: values, spread: spreadOf(values.values()), judgement: null };
   });
+}
+
+/** How many times the base's figure each subject's is, with the judgement of that. */
+export function ratioCells(
+  comparison: Comparison,
+  base: Subject,
+  { value, noise }: Claimed,
+): readonly Cell[] {
+  return inLadderOrder(comparison).map((subject) => {
+    // A subject is exactly once itself: that would look like a result and is none.
+    if (subject === base) return { subject, byRound: new Map(), spread: null, judgement: null };
+    const pair = { subject, base };
+    const ratios = ratiosByRound(comparison, pair, value);
+    const spread = spreadOf(ratios.values());
+    const judgement = spread === null ? null : judged(noiseOf(comparison, pair, noise), spread);
+    return { subject, byRound: ratios, spread, judgement };
+  });
+}
+
+function measureRow(comparison: Comparison, measure: Measure): Row {
+  const { value, ...shown } = measure;
+  const cells = figureCells(comparison, value);
   return { ...shown, key: keyRows.has(measure.name), cells };
 }
 
 function ratioRows(comparison: Comparison, { value, name, group }: Measure): readonly Row[] {
-  const bases: readonly Subject[] =
-    value === answersPerSecond
-      ? ["row-lock", "ceiling"]
-      : value === issuedPerSecond
-        ? ["row-lock"]
-        : [];
-  return bases
-    .filter((base) => comparison.subjects.includes(base))
-    .map((base) => ({
-      group,
-      name: base === "ceiling" ? "… as a share of the empty handler" : `… times ${shortName(base)}`,
-      unit: "",
-      meaning: `${name}: the median of each round's own ratio, not the ratio of two medians.`,
-      kind: "ratio",
-      key: true,
-      cells: ratioCells(comparison, base, value),
-    }));
+  const figure = Object.values(claimed).find((one) => one.value === value);
+  if (figure === undefined || unpublishable(comparison).length > 0) return [];
+  return basesOf(comparison, figure).map((base) => ({
+    group,
+    name: ratioName(comparison, base),
+    unit: "",
+    meaning: `${name}: the median of each round's own ratio, not the ratio of two medians.`,
+    kind: "ratio",
+    key: true,
+    cells: ratioCells(comparison, base, figure),
+  }));
 }
 
-function ratioCells(comparison: Comparison, base: Subject, value: Value): readonly Cell[] {
-  return inLadderOrder(comparison.subjects).map((subject) => {
-    const pair = { subject, base };
-    // A subject is exactly once itself: that would look like a result and is none.
-    if (subject === base) return { subject, byRound: new Map(), spread: null, judgement: null };
-    const ratios = ratiosByRound(comparison, pair, value);
-    const spread = spreadOf(ratios.values());
-    const judgement = spread === null ? null : judged(comparison, pair, spread);
-    return { subject, byRound: ratios, spread, judgement };
-  });
+/** Whom a figure is held against: the empty handler has no coupons, and its cost is the least. */
+function basesOf(comparison: Comparison, figure: Claimed): readonly Subject[] {
+  const ceiling = comparison.subjects.includes("ceiling") ? ["ceiling"] : [];
+  if (figure === claimed.cpu) return ceiling;
+  const v1 = yardstick(comparison);
+  const first = v1 === null ? [] : [v1];
+  return figure === claimed.coupons ? first : [...first, ...ceiling];
+}
+
+function ratioName(comparison: Comparison, base: Subject): string {
+  return base === "ceiling" ? "… of the empty handler's" : `… times ${shortName(comparison, base)}`;
 }

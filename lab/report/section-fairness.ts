@@ -2,8 +2,8 @@ import type { Comparison, Fairness } from "../compare/result.ts";
 import { barChart, type Bar } from "./bars.ts";
 import { byRound, type Value } from "./figures.ts";
 import { markup, type Markup } from "./markup.ts";
+import { inLadderOrder, namesOf } from "./names.ts";
 import { amount } from "./numbers.ts";
-import { inLadderOrder } from "./subjects.ts";
 
 /** How far "first come, first served" was kept. */
 export function fairnessSection(comparison: Comparison): Markup {
@@ -33,12 +33,13 @@ ${barChart(
     show: amount,
     bars: changed,
     scaleMax: null,
+    noise: null,
   },
   "h3",
 )}
 <h3>Displacement</h3>
 <p class="meaning">Places between a coupon holder's arrival among all people and the coupon's number. The three share one scale.</p>
-<div class="triple">${displaced.map(({ key, bars }) =>
+<div>${displaced.map(({ key, bars }) =>
     barChart(
       {
         title: `Displacement ${key}, places`,
@@ -47,6 +48,7 @@ ${barChart(
         show: amount,
         bars,
         scaleMax: widest,
+        noise: null,
       },
       "h4",
     ),
@@ -57,9 +59,10 @@ ${barChart(
 
 function barsOf(comparison: Comparison, pick: (fairness: Fairness) => number): readonly Bar[] {
   const value: Value = (run) => (run.fairness === null ? null : pick(run.fairness));
-  return inLadderOrder(comparison.subjects)
+  return inLadderOrder(comparison)
     .map((subject) => ({
       subject,
+      names: namesOf(comparison, subject),
       values: byRound(comparison, subject, value),
       note: null,
       absence: "",

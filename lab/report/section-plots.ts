@@ -1,7 +1,9 @@
+import type { Comparison } from "../compare/result.ts";
+import { axisStyle, drawn, type EChartsOption, type Size } from "./chart.ts";
 import { markup, trusted, type Markup } from "./markup.ts";
+import { namesOf, type Names } from "./names.ts";
 import { amount, range } from "./numbers.ts";
-import type { LinePlot } from "./plots.ts";
-import { longName } from "./subjects.ts";
+import type { Line, LinePlot } from "./plots.ts";
 
 /** How a plot is introduced, and how its numbers are called and written. */
 type Words = {
@@ -34,8 +36,14 @@ const words: Readonly<Record<LinePlot["id"], Words>> = {
   },
 };
 
-/** The place where the page's script draws, a legend, and the same numbers as a table. */
-export function plotSection(id: LinePlot["id"], plot: LinePlot | null): Markup {
+const plotHeight = 400;
+
+/** The lines, a legend, and the same numbers as a table. */
+export function plotSection(
+  comparison: Comparison,
+  id: LinePlot["id"],
+  plot: LinePlot | null,
+): Markup {
   const { title, meaning, x, y } = words[id];
   const head = markup`<h2 id="${id}">${title}</h2>
 <p class="meaning">${meaning}</p>`;
@@ -43,34 +51,90 @@ export function plotSection(id: LinePlot["id"], plot: LinePlot | null): Markup {
     return markup`<section aria-labelledby="${id}">${head}<p>No right run measured it.</p></section>
 `;
   }
-  const names = plot.lines.map(({ subject }) => longName(subject)).join(", ");
-  const label = `${title}: ${y.toLowerCase()} by ${x.toLowerCase()}, for ${names}. The table below holds the same numbers.`;
+  const named = plot.lines.map((line) => ({ line, names: namesOf(comparison, line.subject) }));
+  const all = named.map(({ names }) => names.long).join(", ");
+  const label = `${title}: ${y.toLowerCase()} by ${x.toLowerCase()}, for ${all}. The table below holds the same numbers.`;
   return markup`<section aria-labelledby="${id}">${head}
-<figure><p class="y-label" aria-hidden="true">${y}</p>
-<div class="plot" role="img" aria-label="${label}" data-plot="${id}"></div>
-<p class="x-label" aria-hidden="true">${x}</p>
-${legend(plot)}
+<figure class="plot">
+${drawn({ label, height: plotHeight, option: (size) => optionOf(plot, named, size) })}${legend(named)}
 <figcaption class="meaning">Line: the median of the rounds. Band: from the lowest to the highest round.</figcaption>
-<noscript><p>The plot needs JavaScript; its numbers do not.</p></noscript>
-${plotTable(plot, words[id])}
+${plotTable(plot, named)}
 </figure></section>
 `;
 }
 
-function legend({ lines }: LinePlot): Markup {
-  const items = lines.map(({ subject }) => {
-    const line = trusted('<svg viewBox="0 0 36 8" aria-hidden="true"><path d="M1 4H35"/></svg>');
-    return markup`<li class="${subject}">${line}${longName(subject)}<span class="at"></span></li>
+type Named = { readonly line: Line; readonly names: Names };
+
+function optionOf({ id, x }: LinePlot, named: readonly Named[], size: Size): EChartsOption {
+  const latency = id === "latency";
+  const { x: xName, y: yName, showX } = words[id];
+  const axis = { ...axisStyle, nameLocation: "middle" } as const;
+  const label = { ...axisStyle.axisLabel, hideOverlap: true };
+  return {
+    grid: { left: 64, right: 20, top: 14, bottom: 52 },
+    xAxis: {
+      ...axis,
+      type: latency ? "log" : "value",
+      name: xName,
+      nameGap: 32,
+      min: x[0] ?? 1,
+      max: x.at(-1) ?? 1,
+      splitNumber: size === "wide" ? 8 : 4,
+      // The end of the time is no round number, and stands too near to one.
+      axisLabel: { ...label, showMaxLabel: latency, formatter: (value: number) => showX(value) },
+    },
+    yAxis: {
+      ...axis,
+      type: "value",
+      name: yName,
+      nameGap: 48,
+      min: 0,
+      ...(latency ? { max: 100 } : {}),
+      axisLabel: { ...label, formatter: (value: number) => amount(value) },
+    },
+    series: named.flatMap((one) => seriesOf(one, x, latency ? false : "end")),
+  };
+}
+
+/** The band is two stacked lines that are not drawn: up to the lowest, and from there to the highest. */
+function seriesOf({ line, names }: Named, x: readonly number[], step: false | "end"): object[] {
+  const color = `var(--${names.tone})`;
+  const points = (value: (index: number) => number | null | undefined): unknown[] =>
+    x.map((at, index) => [at, value(index) ?? "-"]);
+  const common = { type: "line", silent: true, symbol: "none", step } as const;
+  const band = { ...common, stack: line.subject, lineStyle: { width: 0 } } as const;
+  const width = (index: number): number | null => {
+    const [low, high] = [line.low[index], line.high[index]];
+    return low == null || high == null ? null : high - low;
+  };
+  return [
+    { ...band, data: points((index) => line.low[index]) },
+    { ...band, data: points(width), areaStyle: { color, opacity: 0.2 } },
+    {
+      ...common,
+      data: points((index) => line.middle[index]),
+      lineStyle: { color, width: 2.25, type: names.dash.length === 0 ? "solid" : [...names.dash] },
+    },
+  ];
+}
+
+function legend(named: readonly Named[]): Markup {
+  const items = named.map(({ names }) => {
+    const stroke = trusted(
+      `<svg viewBox="0 0 36 8" aria-hidden="true"><path d="M1 4H35" stroke-dasharray="${names.dash.join(" ")}"/></svg>`,
+    );
+    return markup`<li class="${names.tone}">${stroke}${names.long}</li>
 `;
   });
   return markup`<ul class="legend">
 ${items}</ul>`;
 }
 
-function plotTable({ x, lines }: LinePlot, { title, x: xName, y, showX, showY }: Words): Markup {
-  const heads = lines.map(({ subject }) => markup`<th scope="col">${longName(subject)}</th>`);
+function plotTable({ id, x }: LinePlot, named: readonly Named[]): Markup {
+  const { title, x: xName, y, showX, showY } = words[id];
+  const heads = named.map(({ names }) => markup`<th scope="col">${names.long}</th>`);
   const rows = x.map((at, index) => {
-    const cells = lines.map(({ middle, low, high }) => {
+    const cells = named.map(({ line: { middle, low, high } }) => {
       const [own, from, to] = [middle[index], low[index], high[index]].map((value) =>
         typeof value === "number" ? showY(value) : null,
       );
@@ -81,7 +145,7 @@ function plotTable({ x, lines }: LinePlot, { title, x: xName, y, showX, showY }:
 `;
   });
   return markup`<details class="numbers"><summary>The numbers: ${title}</summary>
-<div class="wide tall" role="region" aria-label="${title}, all points" tabindex="0"><table><caption>${y}: median, lowest to highest round</caption>
+<div class="wide-table tall" role="region" aria-label="${title}, all points" tabindex="0"><table><caption>${y}: median, lowest to highest round</caption>
 <thead><tr><th scope="col">${xName}</th>${heads}</tr></thead><tbody>
 ${rows}</tbody></table></div></details>`;
 }

@@ -7,7 +7,7 @@ import { measuresOf } from "./measures.ts";
 import { written } from "./numbers.ts";
 import { cellTexts, notMeasured, rowsOf, type Cell, type Row } from "./rows.ts";
 import { verdictMark } from "./section-run.ts";
-import { inLadderOrder, longName } from "./subjects.ts";
+import { inLadderOrder, longName, namesOf } from "./names.ts";
 
 /** The few figures that are looked for first, then all of them, then every run's own. */
 export function tablesSection(comparison: Comparison): Markup {
@@ -20,7 +20,7 @@ ${figureTable(comparison, {
   title: "The main figures",
   rows: rows.filter(({ key }) => key),
 })}
-<details><summary>All figures, with cost per claim and conditions</summary>
+<details><summary>All figures, with round trips and conditions</summary>
 ${figureTable(comparison, { title: "All figures", rows })}
 ${missing.length === 0 ? null : markup`<p class="meaning">Not measured here: ${missing.join(", ")}.</p>`}
 </details>
@@ -34,17 +34,18 @@ ${rawTable(comparison)}
 type Figures = { readonly title: string; readonly rows: readonly Row[] };
 
 function figureTable(comparison: Comparison, { title, rows }: Figures): Markup {
-  const subjects = inLadderOrder(comparison.subjects);
-  const heads = subjects.map(
-    (subject) => markup`<th scope="col" class="${subject}">${longName(subject)}</th>`,
-  );
+  const subjects = inLadderOrder(comparison);
+  const heads = subjects.map((subject) => {
+    const { tone, long } = namesOf(comparison, subject);
+    return markup`<th scope="col" class="${tone}">${long}</th>`;
+  });
   const groups = [...new Set(rows.map(({ group }) => group))].map((group) => {
     const own = rows.filter((row) => row.group === group).map(figureRow);
     return markup`<tbody><tr class="group"><th scope="rowgroup" colspan="${subjects.length + 1}">${group}</th></tr>
 ${own}</tbody>
 `;
   });
-  return markup`<div class="wide" role="region" aria-label="${title}" tabindex="0"><table class="figures">
+  return markup`<div class="wide-table" role="region" aria-label="${title}" tabindex="0"><table class="figures">
 <thead><tr><th scope="col">${title}</th>${heads}</tr></thead>
 ${groups}</table></div>
 `;
@@ -73,10 +74,10 @@ function rawTable(comparison: Comparison): Markup {
       const own = run.verdict.kind === "right" ? value(run) : null;
       return markup`<td>${own === null ? "–" : written(own, kind)}</td>`;
     });
-    return markup`<tr><th scope="row">${longName(run.subject)}</th><td>${run.round}</td><td>${verdictMark(run)}${reasons(run)}</td><td class="text">${outcomesText(run.outcomes)}</td><td class="text"><code>${run.eventId}</code></td>${cells}</tr>
+    return markup`<tr><th scope="row">${longName(comparison, run.subject)}</th><td>${run.round}</td><td>${verdictMark(run)}${reasons(run)}</td><td class="text">${outcomesText(run.outcomes)}</td><td class="text"><code>${run.eventId}</code></td>${cells}</tr>
 `;
   });
-  return markup`<div class="wide tall" role="region" aria-label="Raw values of every run" tabindex="0"><table class="raw">
+  return markup`<div class="wide-table tall" role="region" aria-label="Raw values of every run" tabindex="0"><table class="raw">
 <thead><tr><th scope="col">Subject</th><th scope="col">Round</th><th scope="col">Verdict</th><th scope="col">Answers</th><th scope="col">Event</th>${heads}</tr></thead>
 <tbody>${rows}</tbody></table></div>
 `;

@@ -9,6 +9,8 @@ import { openConnections, runSale, runTrace, type CrowdRun, type Target } from "
 
 import { fakeShop } from "./support/fake-shop.ts";
 
+const claimPath = "/v1/events/spring/issues";
+const spring = { eventId: "spring", mechanism: "row-lock", claimPath };
 const soldOut = JSON.stringify({ type: "/problems/sold-out", status: 409 });
 
 /** Answers "sold out" to everybody, after `answerMs` or never, and keeps what it was asked. */
@@ -47,7 +49,7 @@ async function traced(
     for (const connection of connections) connection.close();
   });
   const arrivals = times.map((atMs, index) => ({ person: `p${index}`, atMs }));
-  const claim = { eventId: "spring", mechanism: "row-lock", deadlineMs: 5_000 } as const;
+  const claim = { ...spring, deadlineMs: 5_000 };
   return runTrace({ target, ...claim, connections, arrivals, claimsPerPerson });
 }
 
@@ -103,7 +105,7 @@ describe("people who claim three times", () => {
     const { target } = await turnAway(t, null);
     const connections = await openConnections(target, 2);
     const arrivals = ["ana", "ben"].map((person) => ({ person, atMs: 0 }));
-    const claim = { eventId: "spring", mechanism: "row-lock", deadlineMs: 50 } as const;
+    const claim = { ...spring, deadlineMs: 50 };
     const plan = { target, ...claim, connections, arrivals, claimsPerPerson: 3 };
     const { claims } = await runTrace(plan);
     assert.deepEqual(
@@ -127,7 +129,7 @@ describe("a crowd that comes late", () => {
           Array.from({ length: 20 }, (_, n) => ({ person: `l${n}-${run}`, atMs: 0 })),
       });
       assert.deepEqual(sale.violations, []);
-      assert.deepEqual(sale.unclean, []);
+      assert.deepEqual(sale.voidReasons, []);
       assert.ok(sale.crowd.claims.every(({ outcome }) => outcome === "sold-out"));
       assert.equal(sale.crowd.claims.length, 20);
       assert.equal(sale.stored.rows.length, 5);

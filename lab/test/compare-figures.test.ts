@@ -240,9 +240,43 @@ describe("an A/A pair", () => {
     madeRun({ subject: "ceiling", round, twin: true, answersPerSecond: second }),
   ];
 
-  test("allows claims beyond the widest of its ratios, whichever half was faster", () => {
+  test("of few rounds allows claims beyond the widest of its ratios, whichever half was faster", () => {
     const [found] = sameAgainstSame([...pair(1, 110, 100), ...pair(2, 80, 100)]);
-    assert.deepEqual(found, { subject: "ceiling", ratios: [1.1, 0.8], smallestClaim: 0.25 });
+    const measured = { measure: "answers", ratios: [1.1, 0.8], smallestClaim: 0.25 };
+    assert.deepEqual(found, { subject: "ceiling", ...measured });
+  });
+
+  const claimOf = (ratios: readonly number[]): number => {
+    const [found] = sameAgainstSame(
+      ratios.flatMap((ratio, round) => pair(round, ratio * 100, 100)),
+    );
+    return found?.smallestClaim ?? Number.NaN;
+  };
+
+  test("tells how far the median of the rounds is noise, which one disturbed round hardly moves", () => {
+    const quiet = [0.98, 1.02, 1, 0.99, 1.01, 1.02, 0.98, 1, 1.01];
+    assert.ok(claimOf([...quiet, 2.5, 0.4]) < 0.025);
+    assert.ok(claimOf(quiet) > 0);
+    // In a few rounds, or in all of them, it is no disturbance.
+    assert.equal(claimOf([1, 1, 2.5]), 1.5);
+    assert.ok(claimOf(quiet.map((ratio) => ratio * 1.3)) > 0.29);
+  });
+
+  test("tells the noise of the server's CPU apart from that of the answers", () => {
+    const server = (micros: number): Partial<Run> => {
+      return { subject: "ceiling", cpuMicrosPerClaim: { server: { user: micros, system: 5 } } };
+    };
+    const found = sameAgainstSame([
+      madeRun({ ...server(45), twin: false }),
+      madeRun({ ...server(35), twin: true }),
+    ]);
+    assert.deepEqual(
+      found.map(({ measure, smallestClaim }) => [measure, smallestClaim]),
+      [
+        ["answers", 0],
+        ["server-cpu", 0.25],
+      ],
+    );
   });
 
   test("leaves out a round in which one half was not right", () => {

@@ -20,12 +20,13 @@ import {
 describe("the CPU of a process", () => {
   test("is read behind its name, which may hold anything", () => {
     const text = "42 (a) b 9 9 (x) S 7 1 1 0 -1 4194560 1 2 3 4 100 20 3 4 20 0 11 0 5";
-    assert.deepEqual(statOf(42, text), { pid: 42, parent: 7, ticks: 127 });
+    const own = { user: 100, system: 20, endedChildren: 7 };
+    assert.deepEqual(statOf(42, text), { pid: 42, parent: 7, ...own });
   });
 
   test("holds that of children, also of those that have ended", async (t) => {
     // A shell whose child works for a moment and ends, and which itself only waits.
-    const burn = "while (process.cpuUsage().user < 300_000);";
+    const burn = "while (process.cpuUsage().user < 100_000);";
     const child = spawn(
       "/bin/sh",
       ["-c", '"$0" -e "$1"; echo done; read line', process.execPath, burn],
@@ -35,10 +36,23 @@ describe("the CPU of a process", () => {
     );
     t.after(() => child.kill("SIGKILL"));
     await once(child.stdout, "data");
-    const { shell = 0 } = cpuMicrosOf({ shell: child.pid ?? 0 });
-    assert.ok(shell >= 200_000, `${shell} microseconds`);
+    const { shell } = cpuMicrosOf({ shell: child.pid ?? 0 });
+    assert.ok(Number(shell?.total) >= 70_000, JSON.stringify(shell));
     child.stdin.end("\n");
     await once(child, "exit");
+  });
+
+  test("is finer than the ticks of its two parts", async (t) => {
+    const burn =
+      "while (process.cpuUsage().user < 90_000); console.log(1); setInterval(() => {}, 1e6)";
+    const child = spawn(process.execPath, ["-e", burn], { stdio: ["ignore", "pipe", "ignore"] });
+    t.after(() => child.kill("SIGKILL"));
+    await once(child.stdout, "data");
+    const { own } = cpuMicrosOf({ own: child.pid ?? 0 });
+    assert.ok(own !== undefined && own.total > 70_000);
+    assert.ok(own.total >= own.user + own.system);
+    assert.notEqual(own.total % 10_000, 0);
+    assert.equal((own.user + own.system) % 10_000, 0);
   });
 
   test("is left out for a process that is not there", () => {

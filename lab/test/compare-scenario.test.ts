@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
-import { parseOptions } from "@stampede/lab";
 import { arrivalTimes, parseLabOptions, scenarioOf, scenarios } from "@stampede/lab/compare";
 import fc from "fast-check";
 
@@ -10,7 +9,8 @@ const limit = 5;
 
 test("the scenarios that come along are all readable and say what they are", () => {
   const names = scenarios().map(({ name }) => name);
-  const expected = ["everyone-wins", "late-crowd", "paced-queue", "retry-storm", "rush", "steady"];
+  const expected = ["everyone-wins", "late-crowd", "paced-queue", "resting-queue"];
+  expected.push("retry-storm", "rush", "steady");
   assert.deepEqual(names, expected);
   for (const { description } of scenarios()) assert.ok(description.length > 20);
 });
@@ -24,7 +24,7 @@ describe("a scenario", () => {
       arrivalTimes(scenario),
       Array.from({ length: people }, () => 0),
     );
-    assert.equal(mechanisms.length, 3);
+    assert.equal(mechanisms, null);
   });
 
   test("can be changed by the command line", () => {
@@ -42,7 +42,7 @@ describe("a scenario", () => {
     [{ people: 0, limit }, /"people" is an integer from 1/],
     [{ people, limit, colour: "red" }, /"colour" is no field/],
     [{ people, limit, pace: 5 }, /"pace" is for a queue/],
-    [{ people, limit, mechanisms: ["v4"] }, /"mechanisms" is a list of/],
+    [{ people, limit, mechanisms: [] }, /"mechanisms" is a list of/],
     [{ people: 1_000, limit, perSecond: 1 }, /comes after more than 20 s/],
   ] as const) {
     test(`is refused when ${fault.source}`, () => {
@@ -88,7 +88,26 @@ describe("the command line", () => {
     assert.equal(options.scenario, "rush");
     assert.equal(options.rounds, 5);
     assert.equal(options.warmUps, 2);
-    assert.deepEqual(options.sameAgainstSame, ["redis-counter", "ceiling"]);
+    assert.equal(options.sameAgainstSame, null);
+    assert.equal(options.mechanisms, null);
+  });
+
+  test("is a rush of one round for a person, by the same options", () => {
+    const options = parseLabOptions(["rush", "--users", "500", "--repeat", "3"]);
+    assert.ok("command" in options && options.command === "compare");
+    const { scenario, rounds, warmUps, people } = options;
+    assert.deepEqual(
+      { scenario, rounds, warmUps, people },
+      {
+        scenario: "rush",
+        rounds: 3,
+        warmUps: 1,
+        people: 500,
+      },
+    );
+    const plain = parseLabOptions(["rush"]);
+    assert.ok("command" in plain && plain.command === "compare");
+    assert.deepEqual([plain.rounds, plain.people, plain.streams], [1, null, 0]);
   });
 
   test("takes mechanisms by either name and pairs by theirs", () => {
@@ -100,8 +119,8 @@ describe("the command line", () => {
       "ceiling,v1",
     ]);
     assert.ok("command" in options && options.command === "compare");
-    assert.deepEqual(options.mechanisms, ["kafka-queue", "row-lock"]);
-    assert.deepEqual(options.sameAgainstSame, ["row-lock", "ceiling"]);
+    assert.deepEqual(options.mechanisms, ["v3", "row-lock"]);
+    assert.deepEqual(options.sameAgainstSame, ["ceiling", "v1"]);
   });
 
   test("can have no pairs, or the empty handler's alone", () => {
@@ -115,22 +134,34 @@ describe("the command line", () => {
 
   test("opens a port for Prometheus only when asked, of the rush too", () => {
     const rush = (args: readonly string[]): unknown => {
-      const options = parseOptions(args);
-      return "faults" in options ? options.faults.join() : options.metricsPort;
+      const options = parseLabOptions(["rush", ...args]);
+      if ("faults" in options) return options.faults.join();
+      return options.command === "compare" ? options.metricsPort : options.command;
     };
     assert.equal(rush([]), null);
     assert.equal(rush(["--metrics-port", "9464"]), 9_464);
     assert.match(String(rush(["--metrics-port", "0"])), /--metrics-port is an integer from 1/);
   });
 
+  test("measures a thousand events beside each other, or as many as one says", () => {
+    const sizes = { events: 1_000, coupons: 1_000_000, watchers: 10_000 };
+    const usual = { command: "many", ...sizes, parts: null, out: null };
+    assert.deepEqual(parseLabOptions(["many"]), usual);
+    const fewer = parseLabOptions(["many", "--events", "50", "--parts", "large,rest"]);
+    assert.deepEqual(fewer, { ...usual, events: 50, parts: ["rest", "large"] });
+  });
+
   for (const [args, fault] of [
     [["compare", "--colour", "red"], /Unknown option '--colour'/],
     [["compare", "--rounds", "0", "--people", "x"], /--rounds is .*\n--people is /],
     [["compare", "rush"], /--scenario rush\?/],
-    [["compare", "--mechanism", "v4"], /knows v1, v2 and v3, not "v4"/],
+    [["compare", "--mechanism", "v1,,v2"], /--mechanism takes names with commas, not ""/],
+    [["rush", "--users", "5", "--people", "5"], /are the same: give one of them/],
     [["compare", "--url", "https://example.org"], /plain HTTP/],
     [["report"], /needs one file/],
     [["race"], /"race" is no command/],
+    [["many", "--parts", "rest,all"], /--parts: all is none of rest, queues/],
+    [["many", "--events", "5"], /--events is an integer from 10/],
   ] as const) {
     test(`refuses ${args.join(" ")}`, () => {
       const options = parseLabOptions(args);

@@ -10,12 +10,12 @@ import { text } from "node:stream/consumers";
 import { test } from "node:test";
 
 import type { Comparison } from "@stampede/lab/compare";
-import { missing } from "@stampede/infrastructure/embedded";
+import { missing } from "@stampede/launcher/testing";
 
-import { startProgram } from "../support/program.ts";
+import { startProgram } from "@stampede/proof/support/program.ts";
 import { checkComparison } from "./support/check-comparison.ts";
 
-const command = join(import.meta.dirname, "..", "..", "lab", "compare", "main.ts");
+const command = join(import.meta.dirname, "..", "compare", "main.ts");
 const skip = missing("postgres", "redis", "kafka");
 
 test(
@@ -46,14 +46,17 @@ test(
     assert.match(summary, /80 people/);
     assert.ok(statSync(join(out, "report.html")).size > 1_000);
 
-    const { subjects, environment, runs } = comparison;
-    assert.deepEqual(subjects, ["ceiling", "row-lock", "redis-counter", "kafka-queue"]);
+    const { subjects, mechanisms, environment, runs } = comparison;
+    assert.deepEqual(subjects, ["ceiling", ...mechanisms.map(({ name }) => name)]);
+    assert.ok(mechanisms.length >= 3);
     assert.match(environment.versions["postgres"] ?? "", /^\d+\./);
     assert.equal(environment.durability["postgres fsync"], "on");
     assert.match(environment.command, /--people 80/);
     for (const run of runs) {
       const name = `${run.subject} in round ${run.round}`;
-      assert.ok(Number(run.cpuMicrosPerClaim["crowd"]) > 0, name);
+      // Eighty people are served within one tick of the clock that splits it: only the sum is never 0.
+      const { user, system } = run.cpuMicrosPerClaim["crowd"] ?? { user: 0, system: 0 };
+      assert.ok(user + system > 0, name);
       if (run.subject === "ceiling") {
         assert.equal(run.durableMs, null, name);
         continue;

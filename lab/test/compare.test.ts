@@ -1,39 +1,50 @@
 // A whole comparison against a service in memory, right and with planted mistakes, and once with a
 // crowd that could not keep up.
 import assert from "node:assert/strict";
-import { describe, test, type TestContext } from "node:test";
+import { after, before, describe, test, type TestContext } from "node:test";
 
-import { judge, type Mechanism } from "@stampede/lab";
+import { judge } from "@stampede/lab";
 import {
   compare,
   scenarioOf,
   startCeiling,
   targetSystem,
+  warmUp,
+  type Ceiling,
   type ComparePlan,
   type Compared,
   type Comparison,
   type TargetSystem,
 } from "@stampede/lab/compare";
 
-import { fakeShop, type Bug } from "./support/fake-shop.ts";
+import { fakeMechanisms, fakeShop, type Bug } from "./support/fake-shop.ts";
 import { checkComparison } from "./support/check-comparison.ts";
 
 const { scenario } = scenarioOf("small", { people: 40, limit: 10 });
 
 const plan: ComparePlan = {
   scenario,
-  mechanisms: ["row-lock", "redis-counter", "kafka-queue"],
+  mechanisms: fakeMechanisms,
   rounds: 2,
   warmUps: 0,
   sameAgainstSame: ["ceiling"],
   target: null,
+  streams: 0,
   deadlineMs: 5_000,
   command: "npm run lab -- compare",
 };
 
+const rowLock = fakeMechanisms.filter(({ name }) => name === "row-lock");
+const queue = fakeMechanisms.filter(({ name }) => name === "kafka-queue");
+
+/** One for all tests: it is a process of its own, and nothing that it answers changes it. */
+let ceiling: Ceiling;
+before(async () => {
+  ceiling = await startCeiling();
+});
+after(() => ceiling.close());
+
 async function compared(t: TestContext, bug: Bug | null = null): Promise<Compared> {
-  const ceiling = await startCeiling();
-  t.after(ceiling.close);
   const shop = { ...(await fakeShop(t, bug)), pids: () => ({}), databaseUrl: null };
   return { shop, ceiling, facts: { versions: {}, durability: {} } };
 }
@@ -54,8 +65,8 @@ test("a comparison has every subject in every round, forwards and then backwards
   assert.ok(judged.every((text) => !text.endsWith(" wrong")));
 });
 
-test("a warm-up is not counted, and a row lock takes part in the first only", async (t) => {
-  const events: Mechanism[] = [];
+test("a warm-up is not counted", async (t) => {
+  const events: string[] = [];
   const counted: typeof judge = (run) => {
     events.push(run.mechanism);
     return judge(run);
@@ -63,20 +74,45 @@ test("a warm-up is not counted, and a row lock takes part in the first only", as
   const options = { ...plan, rounds: 1, warmUps: 2, judge: counted };
   const { runs } = await compare(await compared(t), options, quiet);
   assert.equal(runs.length, 5);
-  assert.equal(events.filter((mechanism) => mechanism === "row-lock").length, 2);
   assert.equal(events.filter((mechanism) => mechanism === "redis-counter").length, 3);
+});
+
+test("who needs seconds for one crowd is warm after it, and takes part in no other warm-up", async () => {
+  const measured: string[] = [];
+  await warmUp(3, {
+    subjects: ["slow", "quick"],
+    say: quiet.say,
+    measure: async (subject) => {
+      measured.push(subject);
+      return { verdict: { kind: "right" }, lastAnswerMs: subject === "slow" ? 6_000 : 300 };
+    },
+  });
+  assert.deepEqual(measured, ["slow", "quick", "quick", "quick"]);
+});
+
+test("every sale is handed over, warm-ups too, and watchers are counted in their runs", async (t) => {
+  const sold: string[] = [];
+  const options = { ...plan, mechanisms: rowLock, rounds: 1, warmUps: 1, streams: 2 };
+  const { runs } = await compare(await compared(t), options, {
+    ...quiet,
+    sold: (mechanism, { stored }) => sold.push(`${mechanism} ${stored.rows.length}`),
+  });
+  assert.deepEqual(sold, ["row-lock 10", "row-lock 10"]);
+  const run = runs.find(({ subject }) => subject === "row-lock");
+  assert.deepEqual(run?.watching, { streams: 2, sawEnd: 2, reconnects: 0 });
+  assert.equal(run?.issuedRows, 10);
 });
 
 test("people who claim three times are all answered and counted", async (t) => {
   const storm = scenarioOf("storm", { people: 20, limit: 5, claimsPerPerson: 3 }).scenario;
-  const options = { ...plan, scenario: storm, mechanisms: ["kafka-queue"] as const };
+  const options = { ...plan, scenario: storm, mechanisms: queue };
   const comparison = await compare(await compared(t), options, quiet);
   checkComparison(comparison, { rounds: 2 });
 });
 
 test("spread arrivals have no firing skew", async (t) => {
   const steady = scenarioOf("steady", { people: 40, limit: 40, perSecond: 400 }).scenario;
-  const options = { ...plan, scenario: steady, mechanisms: ["row-lock"] as const };
+  const options = { ...plan, scenario: steady, mechanisms: rowLock };
   const { runs } = await compare(await compared(t), options, quiet);
   assert.ok(runs.every(({ firingSkewMs }) => firingSkewMs === null));
   assert.ok(runs.every(({ lastAnswerMs }) => lastAnswerMs > 50));
@@ -90,7 +126,7 @@ describe("a run that is wrong", () => {
       : judge(run);
 
   test("is shown as wrong, without throughput, and in no A/A pair", async (t) => {
-    const options = { ...plan, judge: finding, sameAgainstSame: ["redis-counter"] as const };
+    const options = { ...plan, judge: finding, sameAgainstSame: ["redis-counter"] };
     const { runs, sameAgainstSame } = await compare(await compared(t), options, quiet);
     const wrong = runs.filter(({ subject }) => subject === "redis-counter");
     assert.equal(wrong.length, 4);
@@ -111,7 +147,7 @@ describe("a run that is wrong", () => {
     await assert.rejects(ended, /warm-up of redis-counter was wrong.*\n  row-count: ana: 11 rows/);
   });
 
-  test("is found by the rush's own judge where the service oversells", async (t) => {
+  test("is found by the project's own judge where the service oversells", async (t) => {
     const comparison = await compare(await compared(t, "oversells"), { ...plan, rounds: 1 }, quiet);
     assert.equal(verdictOf(comparison, "row-lock").kind, "wrong");
     assert.notEqual(verdictOf(comparison, "ceiling").kind, "wrong");
@@ -120,7 +156,7 @@ describe("a run that is wrong", () => {
 
 describe("a run is void", () => {
   test("when a connection broke", async (t) => {
-    const options = { ...plan, rounds: 1, mechanisms: ["row-lock"] as const };
+    const options = { ...plan, rounds: 1, mechanisms: rowLock };
     const comparison = await compare(await compared(t, "hangs up"), options, quiet);
     const verdict = verdictOf(comparison, "row-lock");
     assert.ok(verdict.kind === "void");
@@ -133,7 +169,7 @@ describe("a run is void", () => {
 
   test("when the crowd's own process was late, however right the sale", async (t) => {
     const steady = scenarioOf("steady", { people: 60, limit: 60, perSecond: 300 }).scenario;
-    const options = { ...plan, scenario: steady, rounds: 1, mechanisms: ["row-lock"] as const };
+    const options = { ...plan, scenario: steady, rounds: 1, mechanisms: rowLock };
     const shop = await compared(t);
     // Work in the crowd's own process, as a collector or a neighbour would take it: 40 ms of 50.
     const busy = setInterval(() => {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import type { Mechanism, StoredRow, StoredSale } from "@stampede/lab";
+import type { StoredRow, StoredSale } from "@stampede/lab";
 import {
   compare,
   comparisonMarkdown,
@@ -70,15 +70,15 @@ const sale: StoredSale = { issued: 2, rows: [row(1, "jm-1"), row(2, "jm-2")] };
 function judged(
   changed: readonly Line[],
   stored: StoredSale = sale,
-  mechanism: Mechanism = "row-lock",
+  mechanism = "row-lock",
 ): JudgedJmeterRun {
-  const plan = { mechanism, eventId, people: 3, limit: 2 };
+  const plan = { mechanism, version: "v1", eventId, people: 3, limit: 2 };
   return judgeSamples(plan, { samples: readJtl(jtl(changed)), sale: stored });
 }
 
 test("a right run has no finding, and its figures", () => {
-  const { violations, unclean, figures, issuedRows } = judged(lines);
-  assert.deepEqual([...violations, ...unclean], []);
+  const { violations, voidReasons, figures, issuedRows } = judged(lines);
+  assert.deepEqual([...violations, ...voidReasons], []);
   assert.equal(issuedRows, 2);
   assert.equal(figures.answers, 3);
   assert.equal(figures.meanMs, 60);
@@ -105,18 +105,18 @@ test("one row too many, one too few and a second one for a person are wrong", ()
   assert.match(judged(lines, twice).violations.join("\n"), /S2: jm-1 has the rows 1, 2/);
 });
 
-test("people who never claimed, answers that never came and failed assertions are not clean", () => {
-  assert.deepEqual(judged(lines.slice(0, 2)).unclean, ["2 of 3 people claimed"]);
+test("people who never claimed, answers that never came and failed assertions make a run void", () => {
+  assert.deepEqual(judged(lines.slice(0, 2)).voidReasons, ["2 of 3 people claimed"]);
   const fault = "Non HTTP response code: java.net.SocketTimeoutException";
   const trace = 'java.net.SocketTimeoutException: "Read timed out",\n\tat a.b.C\n';
   const silent = judged(
     lines.with(2, { person: "jm-3", code: fault, body: trace, success: false }),
   );
-  assert.match(silent.unclean.join("\n"), /1 x claim: timeout/);
+  assert.match(silent.voidReasons.join("\n"), /1 x claim: timeout/);
   assert.equal(silent.figures.errors, 1);
   assert.equal(silent.figures.lastFinalMs, null);
   const failed = judged(lines.with(2, { ...lines[2]!, success: false }));
-  assert.match(failed.unclean.join("\n"), /an assertion of the plan failed/);
+  assert.match(failed.voidReasons.join("\n"), /an assertion of the plan failed/);
 });
 
 test("v3 is judged by the last answer of each person, and nobody may be left in line", () => {
@@ -148,11 +148,11 @@ test("v3 is judged by the last answer of each person, and nobody may be left in 
     asked(2, { eventId, status: "sold-out" }),
   ];
   const right = judged([...queued, ...final], rows, "kafka-queue");
-  assert.deepEqual([...right.violations, ...right.unclean], []);
+  assert.deepEqual([...right.violations, ...right.voidReasons], []);
   assert.equal(right.figures.lastFinalMs, 1_050);
   assert.equal(right.figures.statusQuestions, 3);
   const left = judged([...queued, ...final.with(2, asked(2, ticket(2)))], rows, "kafka-queue");
-  assert.deepEqual(left.unclean, ['1 people were last told "queued"']);
+  assert.deepEqual(left.voidReasons, ['1 people were last told "queued"']);
 });
 
 test("a file that is cut short or not of this plan is an error and not an empty result", () => {
@@ -191,7 +191,7 @@ test("versions are compared by their medians and to v1", () => {
     { ...v1, round: 2 },
   ];
   const comparison = compare(runs, made);
-  assert.equal(comparison.right, true);
+  assert.equal(comparison.verdict, "right");
   assert.deepEqual(
     comparison.summary.map(({ version, runs, ratioToV1 }) => [version, runs, ratioToV1]),
     [
@@ -213,18 +213,30 @@ test("says where JMeter itself took most of the time", () => {
   assert.doesNotMatch(comparisonText(compare([quick], made)), /JMETER-BOUND/);
 });
 
-test("one wrong judgement makes the whole table void, and says whose it was", () => {
+test("one wrong judgement makes the whole table wrong, and says whose it was", () => {
   const wrong = judged(lines.with(2, { person: "jm-3", code: "201", body: coupon(3) }));
   const comparison = compare([{ ...wrong, round: 1 }], made);
-  assert.equal(comparison.right, false);
-  assert.match(comparisonText(comparison), /VOID.*WRONG: v1, round 1, .*S3: jm-3/s);
-  assert.doesNotMatch(comparisonText(comparison), /RIGHT/);
+  assert.equal(comparison.verdict, "wrong");
+  assert.match(comparisonText(comparison), /WRONG: a promise .*wrong: v1, round 1, .*S3: jm-3/s);
+  assert.doesNotMatch(comparisonText(comparison), /RIGHT|VOID/);
+});
+
+test("a run that is no measurement makes a right table void, and a wrong one no less wrong", () => {
+  const few = { ...judged(lines.slice(0, 2)), round: 1 };
+  const comparison = compare([few], made);
+  assert.equal(comparison.verdict, "void");
+  assert.match(comparisonText(comparison), /VOID: .*void: v1, round 1, .*2 of 3 people claimed/s);
+  const wrong = {
+    ...judged(lines.with(2, { person: "jm-3", code: "201", body: coupon(3) })),
+    round: 2,
+  };
+  assert.equal(compare([few, wrong], made).verdict, "wrong");
 });
 
 test("a table without v1 has no ratio, and one without runs is not right", () => {
   const v2 = { ...judged(lines), mechanism: "redis-counter", version: "v2", round: 1 } as const;
   assert.equal(compare([v2], made).summary[0]?.ratioToV1, null);
-  assert.equal(compare([], made).right, false);
+  assert.equal(compare([], made).verdict, "void");
 });
 
 test("Maven's many lines become a few", () => {

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 
-const folder = join(import.meta.dirname, "..", "..", "lab", "jmeter");
+const folder = join(import.meta.dirname, "..", "jmeter");
 const plan = readFileSync(join(folder, "stampede.jmx"), "utf8");
 const pom = readFileSync(join(folder, "pom.xml"), "utf8");
 

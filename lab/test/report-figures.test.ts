@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, test } from "node:test";
 
 import {
@@ -6,49 +9,12 @@ import {
   latencyPlot,
   markdownSummary,
   overTimePlot,
-  scriptJson,
+  writeReport,
   written,
   type Comparison,
 } from "@stampede/lab/report";
+import { compared, line, quiet } from "./support/compared.ts";
 import { fixtureComparison, fixtureRun, fullFixture } from "./support/report-fixture.ts";
-
-type Run = Comparison["runs"][number];
-type Subject = Run["subject"];
-
-/** The cells of one line of the first table, by the name of its row. */
-function line(comparison: Comparison, name: string): string[] {
-  const found = markdownSummary(comparison)
-    .split("\n")
-    .find((text) => text.startsWith(`| ${name} |`));
-  assert.ok(found, `a row "${name}"`);
-  return found
-    .split(" | ")
-    .slice(1)
-    .map((cell) => cell.replace(/ \|$/, ""));
-}
-
-/** Runs of one subject with these answers per second, one for each round; null is a void run. */
-function runs(subject: Subject, rates: readonly (number | null)[]): Run[] {
-  return rates.map((answersPerSecond, index) =>
-    fixtureRun(subject, index + 1, {
-      answersPerSecond,
-      ...(answersPerSecond === null && { verdict: { kind: "void", reasons: ["crowd too slow"] } }),
-    }),
-  );
-}
-
-function compared(
-  rates: Partial<Record<Subject, readonly (number | null)[]>>,
-  change: Partial<Comparison> = {},
-): Comparison {
-  const subjects = Object.keys(rates) as Subject[];
-  const all = subjects.flatMap((subject) => runs(subject, rates[subject] ?? []));
-  return fixtureComparison({ subjects, runs: all, ...change });
-}
-
-const quiet: Partial<Comparison> = {
-  sameAgainstSame: [{ subject: "row-lock", ratios: [1.05], smallestClaim: 0.05 }],
-};
 
 describe("a figure of the report", () => {
   test("is the median of the rounds, with the lowest and the highest", () => {
@@ -97,8 +63,8 @@ describe("a number of the report", () => {
       ["0.018", "0.87", "1.03", "7.8", "13"],
     );
     assert.deepEqual(
-      [0, 0.0031, 0.06, 0.613, 1.04].map((n) => written(n, "share")),
-      ["0 %", "0.31 %", "6.0 %", "61 %", "104 %"],
+      [0, 1.05 - 1 - 0.05, 0.0031, 0.06, 0.613, 1.04].map((n) => written(n, "share")),
+      ["0 %", "0 %", "0.31 %", "6.0 %", "61 %", "104 %"],
     );
     assert.equal(written(10_000, "count"), "10,000");
   });
@@ -106,35 +72,33 @@ describe("a number of the report", () => {
 
 describe("a ratio of the report", () => {
   test("is the median of each round's own, not the ratio of two medians", () => {
-    const comparison = compared({
+    const ofRates = (rates: Parameters<typeof compared>[0]): Comparison => compared(rates, quiet);
+    const comparison = ofRates({
       "row-lock": [100, 200, 400],
       "redis-counter": [800, 1_000, 1_600],
     });
     // Rounds: 8, 5 and 4. The medians' ratio is 1,000 / 200, which only looks the same as round 2.
-    assert.deepEqual(line(comparison, "… times v1"), ["–", "5.0 (4.0–8.0, noise unknown)"]);
-    const shifted = compared({ "row-lock": [100, 200, 400], "redis-counter": [1_600, 1_000, 800] });
-    assert.deepEqual(line(shifted, "… times v1"), ["–", "5.0 (2.0–16, noise unknown)"]);
-    const uneven = compared({ "row-lock": [100, 300, 200], "redis-counter": [900, 600, 700] });
-    assert.deepEqual(line(uneven, "… times v1"), ["–", "3.5 (2.0–9.0, noise unknown)"]);
-    const crossed = compared({ "row-lock": [100, 200, 300], "redis-counter": [300, 100, 200] });
-    assert.deepEqual(line(crossed, "… times v1"), ["–", "0.67 (0.50–3.0, noise unknown)"]);
+    assert.deepEqual(line(comparison, "… times v1"), ["–", "5.0 (4.0–8.0)"]);
+    const shifted = ofRates({ "row-lock": [100, 200, 400], "redis-counter": [1_600, 1_000, 800] });
+    assert.deepEqual(line(shifted, "… times v1"), ["–", "5.0 (2.0–16)"]);
+    const uneven = ofRates({ "row-lock": [100, 300, 200], "redis-counter": [900, 600, 700] });
+    assert.deepEqual(line(uneven, "… times v1"), ["–", "3.5 (2.0–9.0)"]);
+    const crossed = ofRates({ "row-lock": [100, 200, 300], "redis-counter": [300, 100, 200] });
+    assert.deepEqual(line(crossed, "… times v1"), ["–", "0.67 (0.50–3.0, rounds disagree)"]);
   });
 
   test("uses only the rounds in which both were right", () => {
-    const comparison = compared({
-      "row-lock": [100, null, 100],
-      "redis-counter": [700, 9_000, null],
-    });
-    assert.deepEqual(line(comparison, "… times v1"), ["–", "7.0 (noise unknown)"]);
+    const rates = { "row-lock": [100, null, 100], "redis-counter": [700, 9_000, null] };
+    const comparison = compared(rates, quiet);
+    assert.deepEqual(line(comparison, "… times v1"), ["–", "7.0"]);
     assert.match(markdownSummary(comparison), /7\.0 times as many answers .*\(7\.0, 1 round\)/);
   });
 
   test("is marked as noise where it is no larger than the A/A runs' own difference", () => {
     const rates = { "row-lock": [1_000, 1_000], "redis-counter": [1_050, 1_050] };
     assert.match(markdownSummary(compared(rates, quiet)), /1\.05 times .*: within noise \(A\/A: 5/);
-    const other = { "redis-counter": [1_000], "row-lock": [952.5] };
-    const ceiling = { ...other, ceiling: [1_000] };
-    assert.match(markdownSummary(compared(ceiling, quiet)), /v1 gives 0\.95 .*: within noise/);
+    const other = { "row-lock": [1_000], "redis-counter": [952.5] };
+    assert.match(markdownSummary(compared(other, quiet)), /v2 gives 0\.95 .*: within noise/);
     const larger = compared({ "row-lock": [1_000], "redis-counter": [1_060] }, quiet);
     assert.match(markdownSummary(larger), /1\.06 times .*: beyond noise/);
     assert.match(htmlReport(compared(rates, quiet)), /class="noise within-noise">within noise/);
@@ -147,6 +111,7 @@ describe("a ratio of the report", () => {
 
   test("is given of the coupons too, where both issued some", () => {
     const comparison = fixtureComparison({
+      ...quiet,
       subjects: ["ceiling", "row-lock", "kafka-queue"],
       runs: [
         fixtureRun("ceiling", 1),
@@ -168,16 +133,16 @@ describe("the summary in Markdown", () => {
       "`0123456789abcdef0123456789abcdef01234567`",
       "5, seed 20261201",
       "node 26.10.0, postgres 18.4",
-      "19 of 21 runs are right",
+      "**Verdict: wrong.** 24 of 26 runs are right",
       "- **void**: empty handler, round 3",
       "| round 1 | round 2 | round 3 | round 4 | round 5 |",
     ]) {
       assert.ok(text.includes(part), part);
     }
     const raw = text.slice(text.indexOf("Raw values by round"));
-    const ceiling = /\| Answers per second \| empty handler \| (.*) \|/.exec(raw)?.[1];
+    const ceiling = /\| Answers per second +\| +empty handler +\|(.*)\|/.exec(raw)?.[1];
     assert.equal(
-      ceiling?.split(" | ")[2],
+      ceiling?.split("|")[2]?.trim(),
       "void",
       "round 3 shows its verdict in place of a figure",
     );
@@ -246,12 +211,16 @@ describe("a plot's numbers", () => {
   });
 });
 
+/** Drawn once: it is the largest of all. */
+const wholePage = htmlReport(fullFixture());
+
 describe("the page", () => {
-  test("holds data that cannot end the script element it stands in", () => {
-    const value = { name: "</script><!--<script>" };
-    const { source } = scriptJson(value);
-    assert.ok(!source.includes("<"));
-    assert.deepEqual(JSON.parse(source), value);
+  test("holds no script, no request and no number of this process", () => {
+    const html = wholePage;
+    assert.doesNotMatch(html, /<script|<link rel="stylesheet"|url\((?!#)|@import|href="http/);
+    assert.doesNotMatch(html, /\bzr\d|ecmeta/);
+    const ids = [...html.matchAll(/ id="([^"]+)"/g)].map(([, id]) => id);
+    assert.equal(new Set(ids).size, ids.length, "every id stands for one thing");
   });
 
   test("cannot be left by a text of the result", () => {
@@ -262,21 +231,49 @@ describe("the page", () => {
       scenario: { ...comparison.scenario, name: evil, description: evil },
       environment: { ...comparison.environment, command: evil, commit: evil, cpu: evil },
       target: { name: evil, url: evil },
+      // What a server tells of its mechanisms stands in tables and in drawings.
+      mechanisms: comparison.mechanisms.map((one) => ({ ...one, title: evil, summary: evil })),
       runs: comparison.runs.map((run) => ({ ...run, eventId: evil })),
     });
-    assert.ok(!html.includes("<script>alert") && !html.includes("<img"));
-    const json = /<script type="application\/json" id="plots">(?<json>.*?)<\/script>/s.exec(html);
-    assert.ok(!json?.groups?.["json"]?.includes("<"), "no tag in the data");
-    assert.equal(JSON.parse(json?.groups?.["json"] ?? "").length, 2);
+    assert.ok(!html.includes("<script") && !html.includes("<img"));
   });
 
-  test("has every figure of a plot in a table, and every round of a bar", () => {
-    const html = htmlReport(fullFixture());
-    const plots = html.match(/data-plot="(?:latency|over-time)"/g)?.length;
-    const bars = html.match(/<figure class="bars">/g)?.length;
-    assert.deepEqual([plots, bars], [2, 6]);
-    assert.equal(html.match(/<details class="numbers">/g)?.length, 2 + 6);
-    const v3 = /<div class="bar kafka-queue">.*?<\/div><\/div>/s.exec(html)?.[0];
-    assert.equal(v3?.match(/class="round"/g)?.length, 4, "four right rounds of five");
+  test("has every plot and bar as a picture at two widths, and its numbers in a table", () => {
+    const html = wholePage;
+    const figures = [...html.matchAll(/<figure class="(plot|bars)">.*?<\/figure>/gs)];
+    const kinds = figures.map(([, kind]) => kind);
+    assert.deepEqual(
+      kinds.toSorted((one = "", other = "") => one.localeCompare(other)),
+      [...Array(7).fill("bars"), "plot", "plot"],
+    );
+    for (const [figure] of figures) {
+      assert.equal(figure.match(/<div class="drawing (?:wide|narrow)" role="img"/g)?.length, 2);
+      assert.equal(figure.match(/<svg width/g)?.length, 2);
+      assert.equal(figure.match(/<details class="numbers">/g)?.length, 1);
+    }
+    const [answers = ""] = figures.find(([text]) => text.includes("All answers per second")) ?? [];
+    const points = answers
+      .split('class="drawing narrow"')[0]
+      ?.match(/<path[^>]*var\(--tone-3\)[^>]*var\(--sheet\)|<path[^>]*var\(--sheet\)[^>]*>/g);
+    // Five subjects in five rounds, less one void and one wrong run.
+    assert.equal(points?.length, 25 - 2);
   });
+
+  test("names a mechanism that the lab has never heard of, and gives it a tone", () => {
+    const html = wholePage;
+    assert.match(html, /<tr class="tone-4"><th scope="row">v4 Group commit<\/th>/);
+  });
+});
+
+test("a report is written as two files in a folder that need not be there", async (t) => {
+  const root = await mkdtemp(join(tmpdir(), "stampede-report-"));
+  t.after(() => rm(root, { recursive: true, force: true }));
+  const folder = join(root, "not", "yet");
+  const paths = await writeReport(fullFixture(), folder);
+  assert.deepEqual(paths, {
+    html: join(folder, "report.html"),
+    markdown: join(folder, "summary.md"),
+  });
+  assert.match(await readFile(paths.html, "utf8"), /^<!doctype html>/);
+  assert.match(await readFile(paths.markdown, "utf8"), /^### rush/);
 });

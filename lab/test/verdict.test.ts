@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { attemptOf, judge, uncleanOf, type Asked, type Attempt } from "@stampede/lab";
+import { attemptOf, judge, oddAnswers, type Asked, type Attempt } from "@stampede/lab";
 
 const issuedAt = "2026-12-01T00:00:00.123Z";
 const code = "0".repeat(26);
@@ -51,7 +51,7 @@ test("a claim that never left was refused; one without an answer is unknown", ()
   assert.deepEqual(outcomes, ["refused", "unknown", "unknown"]);
 });
 
-test("missing and odd answers are not wrong, but not clean", () => {
+test("missing and odd answers are not wrong, but make a run void", () => {
   const attempts = [
     answered("ana", 201, issued),
     answered("ben", 409, { type: "/problems/sold-out" }),
@@ -60,7 +60,7 @@ test("missing and odd answers are not wrong, but not clean", () => {
     answered("eve", 503, { type: "/problems/unavailable" }),
     answered("fay", 500, {}),
   ];
-  assert.deepEqual(uncleanOf(attempts), [
+  assert.deepEqual(oddAnswers(attempts), [
     "2 x claim: timeout",
     "1 x claim: 503 /problems/unavailable",
     "1 x claim: 500 without a problem type",

@@ -3,7 +3,8 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { TestContext } from "node:test";
 
-import type { Mechanism, Shop, StoredRow } from "@stampede/lab";
+import type { Shop, StoredRow } from "@stampede/lab";
+import type { Mechanism } from "@stampede/lab/compare";
 
 /** Mistakes that a service could make; the rush has to find each. */
 export type Bug =
@@ -22,17 +23,27 @@ export type Bug =
 
 type Sale = {
   readonly id: string;
-  readonly mechanism: Mechanism;
+  readonly mechanism: string;
   readonly limit: number;
   readonly rows: StoredRow[];
   readonly queue: string[];
   readonly streams: Set<ServerResponse>;
+  readonly listed: boolean;
+  pace: number | null;
   decided: number;
   claims: number;
 };
 
 const adminToken = "fake-shop-token";
 const engines = { postgres: "up", redis: "up", kafka: "up" };
+/** What it says that it has. */
+export const fakeMechanisms: readonly Mechanism[] = [
+  ["row-lock", "v1"],
+  ["redis-counter", "v2"],
+  ["kafka-queue", "v3"],
+].map(([name = "", version = ""]) => {
+  return { name, version, title: name, summary: `${name} in memory`, needs: [], available: true };
+});
 /** Which claim of an event goes wrong. */
 const wrongClaim = 3;
 
@@ -72,10 +83,12 @@ async function handle(sales: Map<string, Sale>, bug: Bug | null, call: Call): Pr
   const { pathname, searchParams } = new URL(request.url ?? "/", "http://fake");
   if (pathname === "/healthz") return send(response, 200, { status: "up" });
   if (pathname === "/readyz") return send(response, 200, { engines });
+  if (pathname === "/mechanisms") return send(response, 200, { mechanisms: fakeMechanisms });
   if (pathname === "/events" && request.method === "POST") return create(sales, call);
   const [, id = "", rest = ""] = /events\/([^/]+)\/?(.*)$/.exec(pathname) ?? [];
   const sale = sales.get(id);
   if (sale === undefined) return problem(response, 404, "no-such-event");
+  if (rest === "") return change(sale, call);
   if (rest === "stream") return stream(sale, response);
   const person = String(request.headers["x-user-id"]);
   if (rest === "issues/me")
@@ -88,10 +101,28 @@ async function create(sales: Map<string, Sale>, { request, response }: Call): Pr
     return problem(response, 401, "unauthenticated");
   }
   const chunks = await request.toArray();
-  const { id, mechanism, limit } = JSON.parse(Buffer.concat(chunks).toString());
+  const {
+    id,
+    mechanism,
+    limit,
+    pace = null,
+    listed = true,
+  } = JSON.parse(Buffer.concat(chunks).toString());
   const empty = { rows: [], queue: [], streams: new Set<ServerResponse>(), decided: 0, claims: 0 };
-  sales.set(id, { id, mechanism, limit, ...empty });
-  send(response, 201, { id, mechanism, limit });
+  sales.set(id, { id, mechanism, limit, pace, listed, ...empty });
+  const version = fakeMechanisms.find(({ name }) => name === mechanism)?.version;
+  send(response, 201, { id, mechanism, limit, claim: `/${version}/events/${id}/issues` });
+}
+
+/** The event with its tag; an operator who has the tag may change the pace. */
+async function change(sale: Sale, { request, response }: Call): Promise<void> {
+  if (request.method === "PATCH") {
+    if (request.headers["if-match"] !== '"1"') return problem(response, 412, "stale-version");
+    const chunks = await request.toArray();
+    sale.pace = JSON.parse(Buffer.concat(chunks).toString()).pace;
+  }
+  response.setHeader("ETag", '"1"');
+  send(response, 200, { id: sale.id, pace: sale.pace, listed: sale.listed });
 }
 
 function claim(
@@ -142,7 +173,8 @@ function told({ seq, code, issuedAt }: StoredRow): Pick<StoredRow, "seq" | "code
 
 function decide(sale: Sale, bug: Bug | null): void {
   if (sale.mechanism !== "kafka-queue" || sale.decided === sale.queue.length) return;
-  if (bug === "never decides") return;
+  // Its line either rests or goes: any pace is slow enough to be none.
+  if (bug === "never decides" || sale.pace !== null) return;
   for (; sale.decided < sale.queue.length; sale.decided++) {
     if (bug === "passes a ticket over" && sale.decided === wrongClaim) continue;
     const person = sale.queue[sale.decided];

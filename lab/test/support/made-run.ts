@@ -8,7 +8,16 @@ export function madeRun(more: Partial<Run>): Run {
     twin: false,
     eventId: "spring",
     verdict: { kind: "right" },
-    outcomes: { issued: 1, replay: 0, "sold-out": 0, queued: 0, refused: 0, unknown: 0, none: 0 },
+    outcomes: {
+      issued: 1,
+      replay: 0,
+      "sold-out": 0,
+      voided: 0,
+      queued: 0,
+      refused: 0,
+      unknown: 0,
+      none: 0,
+    },
     answersPerSecond: 100,
     issuedPerSecond: null,
     lastAnswerMs: 10,
@@ -25,6 +34,8 @@ export function madeRun(more: Partial<Run>): Run {
     eventLoopDelayMs: null,
     fairness: null,
     generator: { lateMs: { p99: 1, max: 1 }, cpuShare: 0.1 },
+    issuedRows: 1,
+    watching: null,
     ...more,
   };
 }

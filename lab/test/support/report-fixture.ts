@@ -44,8 +44,23 @@ const sizes: Readonly<Record<Subject, Sizes>> = {
     trips: {},
     displaced: null,
   },
+  "group-commit": {
+    perSecond: 9_050,
+    issuedPerSecond: 5_200,
+    cpu: { server: 63, crowd: 55, postgres: 4.4 },
+    trips: { postgres: 0.002 },
+    displaced: 22,
+  },
   target: { perSecond: 2_400, issuedPerSecond: null, cpu: {}, trips: {}, displaced: null },
 };
+
+/** As a server would tell of them; the last one is of nobody's list. */
+const mechanisms: Comparison["mechanisms"] = [
+  { name: "row-lock", version: "v1", title: "Row lock", summary: "locks the event's row" },
+  { name: "redis-counter", version: "v2", title: "Redis counter", summary: "counts in Redis" },
+  { name: "kafka-queue", version: "v3", title: "Kafka queue", summary: "answers with a place" },
+  { name: "group-commit", version: "v4", title: "Group commit", summary: "locks once for many" },
+];
 
 /** About 1, and the same every time: a test that draws lots cannot be repeated. */
 function wobble(subject: Subject, round: number): number {
@@ -55,7 +70,7 @@ function wobble(subject: Subject, round: number): number {
 
 /** A right run of a made-up size; `change` replaces what a test is about. */
 export function fixtureRun(subject: Subject, round: number, change: Partial<Run> = {}): Run {
-  const { perSecond, issuedPerSecond, cpu, trips, displaced } = sizes[subject];
+  const { perSecond, issuedPerSecond, cpu, trips, displaced } = sizes[subject]!;
   const answersPerSecond = perSecond * wobble(subject, round);
   const lastAnswerMs = (people / answersPerSecond) * 1_000;
   const issued = issuedPerSecond === null ? 0 : limit;
@@ -69,6 +84,7 @@ export function fixtureRun(subject: Subject, round: number, change: Partial<Run>
       issued: subject === "kafka-queue" ? 0 : issued,
       replay: 0,
       "sold-out": subject === "kafka-queue" ? 0 : people - issued,
+      voided: 0,
       queued: subject === "kafka-queue" ? people : 0,
       refused: 0,
       unknown: 0,
@@ -86,7 +102,10 @@ export function fixtureRun(subject: Subject, round: number, change: Partial<Run>
     firingSkewMs: 38.4 * wobble(subject, round),
     listenOverflows: 0,
     cpuMicrosPerClaim: Object.fromEntries(
-      Object.entries(cpu).map(([name, micros]) => [name, micros * wobble(subject, round)]),
+      Object.entries(cpu).map(([name, micros]) => {
+        const whole = micros * wobble(subject, round);
+        return [name, { user: whole * 0.75, system: whole * 0.25 }];
+      }),
     ),
     roundTripsPerClaim: trips,
     serverMemoryMiB: { before: 92.4, max: 231.7 * wobble(subject, round) },
@@ -105,6 +124,8 @@ export function fixtureRun(subject: Subject, round: number, change: Partial<Run>
             limit,
           },
     generator: { lateMs: { p99: 3.1, max: 9.7 }, cpuShare: 0.61 * wobble(subject, round) },
+    issuedRows: issued,
+    watching: null,
     ...change,
   };
 }
@@ -112,7 +133,7 @@ export function fixtureRun(subject: Subject, round: number, change: Partial<Run>
 /** A small comparison of exactly these runs. */
 export function fixtureComparison(change: Partial<Comparison> = {}): Comparison {
   return {
-    format: "stampede-comparison-1",
+    format: "stampede-comparison-2",
     scenario: {
       name: "rush (fixture)",
       description:
@@ -138,6 +159,7 @@ export function fixtureComparison(change: Partial<Comparison> = {}): Comparison 
       durability: { "postgres synchronous_commit": "on", "redis appendfsync": "always" },
     },
     subjects: ["ceiling", "row-lock", "redis-counter", "kafka-queue"],
+    mechanisms,
     runs: [],
     sameAgainstSame: [],
     target: null,
@@ -147,7 +169,7 @@ export function fixtureComparison(change: Partial<Comparison> = {}): Comparison 
 
 /** Five rounds, one void run, one wrong one, an A/A pair: all that the report can have to show. */
 export function fullFixture(): Comparison {
-  const subjects = ["ceiling", "row-lock", "redis-counter", "kafka-queue"] as const;
+  const subjects = ["ceiling", "row-lock", "redis-counter", "kafka-queue", "group-commit"];
   const rounds = [1, 2, 3, 4, 5].flatMap((round) => {
     const order = round % 2 === 0 ? subjects.toReversed() : subjects;
     return order.map((subject) => fixtureRun(subject, round));
@@ -159,11 +181,20 @@ export function fullFixture(): Comparison {
   });
   const twin = fixtureRun("redis-counter", 5, { twin: true, eventId: "fixture-twin" });
   return fixtureComparison({
+    subjects,
     runs: [...runs, twin],
-    sameAgainstSame: [
-      { subject: "redis-counter", ratios: [1.04, 0.97, 1.06], smallestClaim: 0.06 },
-    ],
+    sameAgainstSame: pairsOf("redis-counter", [1.04, 0.97, 1.06]),
   });
+}
+
+/** A subject against itself, alike in both measures. */
+export function pairsOf(
+  subject: Subject,
+  ratios: readonly number[],
+): Comparison["sameAgainstSame"] {
+  const smallestClaim = Math.max(...ratios.map((ratio) => Math.max(ratio, 1 / ratio) - 1));
+  const measures = ["answers", "server-cpu"] as const;
+  return measures.map((measure) => ({ subject, measure, ratios, smallestClaim }));
 }
 
 const voided: Partial<Run> = {
