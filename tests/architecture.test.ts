@@ -85,7 +85,7 @@ describe("the arrows between packages", () => {
   test("fail on an infrastructure that imports the API, or the domain's test suites", () => {
     breaks(
       upwardImports,
-      "packages/infrastructure/src/redis/open.ts",
+      "packages/infrastructure/src/engines/redis/open.ts",
       'import { buildApp } from "@stampede/api";',
       'import { settle } from "@stampede/domain/contracts";',
       'import { memorySale } from "@stampede/domain/memory";',
@@ -93,31 +93,31 @@ describe("the arrows between packages", () => {
     breaks(upwardImports, "packages/infrastructure/test/a.test.ts", 'import "@stampede/api";');
     keeps(
       upwardImports,
-      "packages/infrastructure/src/redis/open.ts",
+      "packages/infrastructure/src/engines/redis/open.ts",
       'import { EngineFault } from "@stampede/domain";\nimport { createClient } from "redis";',
     );
   });
 
-  test("fail on an API that imports the infrastructure anywhere but in main.ts", () => {
+  test("fail on an API that imports the infrastructure anywhere but in serve.ts", () => {
     const wiring = 'import * as infrastructure from "@stampede/infrastructure";';
     breaks(upwardImports, "packages/api/src/app.ts", wiring);
-    breaks(upwardImports, "packages/api/src/routes/main.ts", wiring);
+    breaks(upwardImports, "packages/api/src/routes/serve.ts", wiring);
     breaks(upwardImports, "packages/api/test/app.test.ts", wiring);
-    keeps(upwardImports, "packages/api/src/main.ts", wiring);
+    keeps(upwardImports, "packages/api/src/serve.ts", wiring);
     breaks(
       upwardImports,
-      "packages/api/src/main.ts",
-      'import { startRedis } from "@stampede/infrastructure/embedded";',
+      "packages/api/src/serve.ts",
+      'import { startRedis } from "@stampede/launcher";',
       'import { memorySale } from "@stampede/domain/memory";',
     );
   });
 
   test("fail on a crowd, a test or a page that reaches into the service", () => {
     breaks(upwardImports, "lab/crowd/crowd.ts", 'import "@stampede/infrastructure";');
-    breaks(upwardImports, "tests/e2e/page.test.ts", 'import "@stampede/api";');
+    breaks(upwardImports, "tests/page/page.test.ts", 'import "@stampede/api";');
     breaks(upwardImports, "web/public/app.js", 'import "@stampede/domain";');
     breaks(upwardImports, "scripts/install.js", 'import pg from "pg";');
-    keeps(upwardImports, "lab/crowd/shop.ts", 'import "@stampede/infrastructure/embedded";');
+    keeps(upwardImports, "lab/crowd/shop.ts", 'import "@stampede/launcher";');
   });
 
   test("fail on a file in a part of the project that nobody has named", () => {
@@ -142,10 +142,10 @@ describe("a relative import", () => {
       'import "/etc/odd.js";',
     );
     breaks(relativeEscapes, "lab/crowd/verdict.ts", 'import "../../packages/domain/src/ids.ts";');
-    breaks(relativeEscapes, "tests/e2e/a.test.ts", 'import "../../packages/api/src/app.ts";');
+    breaks(relativeEscapes, "tests/page/a.test.ts", 'import "../../packages/api/src/app.ts";');
     breaks(
       relativeEscapes,
-      "packages/api/src/main.ts",
+      "packages/api/src/serve.ts",
       'import "../../infrastructure/src/index.ts";',
     );
     breaks(relativeEscapes, "web/public/app.js", 'import "../../packages/domain/src/ids.ts";');
@@ -228,22 +228,27 @@ describe("the referee", () => {
       'import "@stampede/infrastructure";',
       'import "../../packages/domain/src/index.ts";',
     ];
-    breaks(refereeIsIndependent, "lab/referee/judge.ts", ...wrong);
-    breaks(upwardImports, "lab/referee/judge.ts", ...wrong.slice(0, 2), 'import "pg";');
-    breaks(relativeEscapes, "lab/referee/judge.ts", wrong[2]!, 'import "../crowd/history.ts";');
+    breaks(refereeIsIndependent, "referee/src/judge.ts", ...wrong);
+    breaks(upwardImports, "referee/src/judge.ts", ...wrong.slice(0, 2), 'import "pg";');
+    breaks(
+      relativeEscapes,
+      "referee/src/judge.ts",
+      wrong[2]!,
+      'import "../../lab/crowd/history.ts";',
+    );
     const through = [
-      file("lab/referee/judge.ts", 'import "./run.ts";'),
-      file("lab/referee/run.ts", 'import "./names.ts";'),
-      file("lab/referee/names.ts", 'import { parseUserId } from "@stampede/domain";'),
+      file("referee/src/judge.ts", 'import "./run.ts";'),
+      file("referee/src/run.ts", 'import "./names.ts";'),
+      file("referee/src/names.ts", 'import { parseUserId } from "@stampede/domain";'),
     ];
     assert.deepEqual(refereeIsIndependent(through), [
-      "lab/referee/names.ts is part of the referee and imports @stampede/domain",
+      "referee/src/names.ts is part of the referee and imports @stampede/domain",
     ]);
-    keeps(refereeIsIndependent, "lab/crowd/shop.ts", 'import "@stampede/infrastructure/embedded";');
+    keeps(refereeIsIndependent, "lab/crowd/shop.ts", 'import "@stampede/launcher";');
   });
 
   test("is independent in the project", () => {
-    assert.ok(project.some(({ path }) => path === "lab/referee/judge.ts"));
+    assert.ok(project.some(({ path }) => path === "referee/src/judge.ts"));
     assert.deepEqual(refereeIsIndependent(project), []);
   });
 });
@@ -252,7 +257,7 @@ describe("the environment", () => {
   test("is read nowhere but in the places that are named", () => {
     breaks(
       readsEnvironment,
-      "packages/infrastructure/src/redis/open.ts",
+      "packages/infrastructure/src/engines/redis/open.ts",
       'const url = process.env["REDIS_URL"];',
       "const { env } = process;",
       "const { pid, env: all } = process;",

@@ -1,15 +1,15 @@
 // The rare situations that a full run must have met (its "sometimes" marks): one that never comes about
-// was not tried, however green the run is. A row tells what it met by `row.met`; what a single row
+// was not tried, however green the run is. A case tells what it met by `met`; what a single case
 // claims to meet each time stands in its `expects`.
 
-/** In every full run: those of `npm test` as well. */
+/** In `npm test` and `npm run proof` together, and in `npm run faults`. */
 export const marks = {
   commitLost: "COMMIT reply lost after the commit",
   crashReserved: "crash between reservation and commit",
   rebuilt: "rebuild with claims in flight",
   writtenForAnother: "reconciler wrote another instance's reservation",
   refusedByGuard: "reservation refused by the guard",
-  waitedForLatch: "v2 claim waited for the latch",
+  waitedForRows: "v2 claim waited for the last rows",
   duplicatePerson: "duplicate person in the log",
   staleDecider: "stale decider fenced",
   batchSplit: "batch split across the last coupon",
@@ -23,9 +23,9 @@ export const marks = {
   sessionEnded: "57P01",
 } as const;
 
-/** By rows that only `npm run faults` has. */
-export const marksOfAllRows = {
-  latchedByReconciler: "latch set by the reconciler",
+/** By cases that only `npm run faults` has. */
+export const marksOfAllCases = {
+  finishedByNext: "Redis forgot a sale that another process had finished",
   streamResumed: "stream resumed",
   serializationFailure: "40001",
   lockTimeout: "55P03",

@@ -7,13 +7,11 @@ import type { Socket } from "node:net";
 import { describe, test } from "node:test";
 import type { TestContext } from "node:test";
 import fc from "fast-check";
-import type { OpenReader } from "./support/proxy-frames.ts";
+import { startProxy, until } from "@stampede/launcher/testing";
+import type { FaultProxy, OpenReader } from "@stampede/launcher/testing";
 import { readProduces } from "./support/proxy-kafka.ts";
 import { readCommits } from "./support/proxy-postgres.ts";
 import { readCommands } from "./support/proxy-redis.ts";
-import { startProxy } from "./support/proxy.ts";
-import type { FaultProxy } from "./support/proxy.ts";
-import { until } from "./support/sale.ts";
 
 const PORTS = { engine: 9_092, proxy: 40_000 };
 

@@ -1,35 +1,41 @@
-// What the rows of one run come to: a table for the terminal, totals, and whether it is a success.
-import type { Deadline, RowReport } from "./support/row.ts";
+// What the cases of one run come to: a table for the terminal, totals, and whether it is a success.
+import type { Turn } from "./catalogue.ts";
+import type { CaseReport, Deadline } from "./notes.ts";
 
 const DEADLINES = ["L1", "L2", "L3", "L4", "L5", "L6"] as const;
 const FAULT_WIDTH_MAX = 76;
-/** What a whole run judges at the least: 0 violations in so many bound a bug's share below 3 in 90,000. */
+/**
+ * What `npm test` and `npm run proof` judge together at the least: 0 violations in so many bound a bug's
+ * share below 3 in 90,000.
+ */
 export const CLAIMS_MIN = 90_000;
 
 export type Totals = {
   readonly runs: number;
-  readonly rows: number;
+  readonly cases: number;
   readonly faultsInjected: number;
   readonly claimsJudged: number;
   readonly violations: number;
-  /** The worst of all rows, milliseconds. */
+  /** The worst of all cases, milliseconds. */
   readonly recoveryMs: Readonly<Partial<Record<Deadline, number>>>;
   readonly sometimes: Readonly<Record<string, number>>;
 };
 
 export type Expectation = {
-  /** Rows that must have reported. */
+  /** Cases that must have reported, by their keys. */
   readonly wanted: readonly string[];
-  readonly notRun: Readonly<Record<string, string>>;
-  /** Rare situations that some row must have met, and claims that must have been judged in all. */
+  /** Rare situations that some case must have met, and claims that must have been judged in all. */
   readonly marks: readonly string[];
   readonly claimsMin: number;
-  /** Of `node --test`; null where only some tests of a file were wanted, and the others failed by intent. */
+  /** Whether a case that this machine cannot run is a failure. */
+  readonly noSkips: boolean;
+  /** Of `node --test`; null where its failures are told by somebody else. */
   readonly testCode: number | null;
 };
 
-export function totalsOf(reports: readonly RowReport[]): Totals {
-  const sum = (value: (report: RowReport) => number): number =>
+export function totalsOf(all: readonly CaseReport[]): Totals {
+  const reports = all.filter(({ verdict }) => verdict !== "not run");
+  const sum = (value: (report: CaseReport) => number): number =>
     reports.reduce((total, report) => total + value(report), 0);
   const recoveryMs: Partial<Record<Deadline, number>> = {};
   const sometimes: Record<string, number> = {};
@@ -44,7 +50,7 @@ export function totalsOf(reports: readonly RowReport[]): Totals {
   }
   return {
     runs: reports.length,
-    rows: new Set(reports.map(({ row }) => row)).size,
+    cases: new Set(reports.map(({ id }) => id)).size,
     faultsInjected: sum((report) => report.faultsInjected),
     claimsJudged: sum((report) => report.claimsJudged),
     violations: sum((report) => report.violations),
@@ -55,17 +61,20 @@ export function totalsOf(reports: readonly RowReport[]): Totals {
 
 /** Everything that keeps this run from being a success; empty where it is one. */
 export function failuresOf(
-  reports: readonly RowReport[],
-  { wanted, notRun, marks, claimsMin, testCode }: Expectation,
+  reports: readonly CaseReport[],
+  { wanted, marks, claimsMin, noSkips, testCode }: Expectation,
 ): string[] {
   const failures: string[] = [];
-  if (reports.length === 0) failures.push("No row reported: nothing was proved.");
+  if (reports.length === 0) failures.push("No case reported: nothing was proved.");
   for (const report of reports) {
-    const name = `${report.row} (${report.mechanism})`;
+    const name = `${report.key} (${report.mechanism})`;
+    const again = `The same again: ${replayCommand(report)}`;
     if (report.violations > 0) failures.push(`${name}: ${report.violations} violations.`);
-    if (!report.passed) failures.push(`${name} failed. The same again: ${replayCommand(report)}`);
-    else if (report.faultsInjected === 0 && report.row !== "none")
-      failures.push(`${name}: no fault was injected.`);
+    if (report.verdict === "not run") {
+      if (noSkips) failures.push(`${name} is not run: ${report.reason}`);
+    } else if (report.verdict !== "right") {
+      failures.push(`${name} is ${report.verdict}. ${again}`);
+    }
   }
   const { sometimes, claimsJudged } = totalsOf(reports);
   for (const situation of new Set([...Object.keys(sometimes), ...marks])) {
@@ -74,48 +83,70 @@ export function failuresOf(
   if (claimsJudged < claimsMin) {
     failures.push(`Only ${claimsJudged} claims were judged, and ${claimsMin} are wanted.`);
   }
-  const reported = new Set(reports.map(({ row }) => row));
-  for (const row of wanted) {
-    const reason = notRun[row];
-    if (reason === undefined && !reported.has(row)) {
-      failures.push(`${row} did not report, and tests/faults/not-run.ts gives no reason.`);
-    }
-    if (reason !== undefined && reported.has(row)) {
-      failures.push(`${row} reported, but tests/faults/not-run.ts says that it is not run.`);
-    }
-  }
+  const reported = new Set(reports.map(({ key }) => key));
+  for (const key of wanted) if (!reported.has(key)) failures.push(`${key} did not report.`);
   if (testCode !== null && testCode !== 0 && failures.length === 0) {
-    failures.push("A test failed that is no row; its reason stands above.");
+    failures.push("A test failed that is no case; its reason stands above.");
   }
   return failures;
 }
 
-/** The one command that runs a row again as it was. */
-export function replayCommand({ row, seed }: Pick<RowReport, "row" | "seed">): string {
-  return `${seed === null ? "" : `STAMPEDE_FAULT_SEED=${seed} `}npm run faults -- ${row}`;
+/** The one command that runs a case again as it was. */
+export function replayCommand({ key, seed }: Pick<CaseReport, "key" | "seed">): string {
+  const workers = process.env["STAMPEDE_TEST_WORKERS"];
+  const options = workers === undefined ? "" : ` --workers ${workers}`;
+  return `${seed === null ? "" : `STAMPEDE_FAULT_SEED=${seed} `}npm run faults -- ${key}${options}`;
 }
 
-export function tableOf(reports: readonly RowReport[]): string {
-  const head = ["row", "mechanism", "fault", "verdict", "faults", "claims", "wrong", "worst"];
+/** What there is to run, by case and mechanism. */
+export function listOf(turns: readonly Turn[]): string {
+  const head = ["case", "mechanism", "runs in", "needs", "fault: what holds"];
+  const lines = turns.flatMap(({ key, of, mechanisms }) =>
+    (mechanisms.length === 0 ? ["all"] : mechanisms).map((mechanism) => [
+      key.replace(`.${mechanism}`, ""),
+      mechanism,
+      of.runs,
+      [of.place, ...(of.needs ?? [])].join(", "),
+      `${of.injects}: ${of.holds}`,
+    ]),
+  );
+  return columns([head, ...lines]);
+}
+
+export function tableOf(reports: readonly CaseReport[]): string {
+  const head = [
+    "case",
+    "mechanism",
+    "fault",
+    "verdict",
+    "s",
+    "faults",
+    "claims",
+    "wrong",
+    "neighbours",
+    "worst",
+  ];
   const rows = reports
-    .toSorted(byRow)
+    .toSorted(byKey)
     .map((report) => [
-      report.row,
+      report.key.replace(`.${report.mechanism}`, ""),
       report.mechanism,
-      shortened(report.fault),
-      report.passed ? "held" : "FAILED",
+      shortened(report.injects),
+      report.verdict,
+      (report.ms / 1_000).toFixed(1),
       String(report.faultsInjected),
       String(report.claimsJudged),
       String(report.violations),
+      neighboursText(report),
       recoveryText(report.recoveryMs),
     ]);
   return columns([head, ...rows]);
 }
 
 export function totalsText(totals: Totals): string {
-  const { runs, rows, faultsInjected, claimsJudged, violations, recoveryMs } = totals;
+  const { runs, cases, faultsInjected, claimsJudged, violations, recoveryMs } = totals;
   return [
-    `${runs} runs of ${rows} rows, ${faultsInjected} faults injected, ` +
+    `${runs} runs of ${cases} cases, ${faultsInjected} faults injected, ` +
       `${claimsJudged} claims judged, ${violations} violations.`,
     `Worst recovery: ${recoveryText(recoveryMs)}.`,
     `Rare situations met: ${sometimesText(totals.sometimes)}.`,
@@ -127,7 +158,15 @@ function sometimesText(sometimes: Totals["sometimes"]): string {
   return parts.length === 0 ? "none" : parts.toSorted().join(", ");
 }
 
-function recoveryText(recoveryMs: RowReport["recoveryMs"]): string {
+/** Of fifty other events: their claims, of these the faults, and how long an answer took (p99). */
+function neighboursText({ neighbours }: CaseReport): string {
+  if (neighbours === null) return "-";
+  const { events, claims, faults, p99Ms } = neighbours;
+  const said = faults === 0 ? "all answered" : `${faults} of them faults`;
+  return `${events}: ${claims} claims, ${said}, p99 ${p99Ms ?? "-"} ms`;
+}
+
+function recoveryText(recoveryMs: CaseReport["recoveryMs"]): string {
   const parts = DEADLINES.flatMap((deadline) => {
     const ms = recoveryMs[deadline];
     return ms === undefined ? [] : [`${deadline} ${(ms / 1_000).toFixed(1)} s`];
@@ -150,7 +189,7 @@ function shortened(text: string): string {
 }
 
 /** P4 before P12. */
-function byRow(one: RowReport, other: RowReport): number {
-  const collation = one.row.localeCompare(other.row, "en", { numeric: true });
+function byKey(one: CaseReport, other: CaseReport): number {
+  const collation = one.key.localeCompare(other.key, "en", { numeric: true });
   return collation === 0 ? one.mechanism.localeCompare(other.mechanism) : collation;
 }

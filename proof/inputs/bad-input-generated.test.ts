@@ -3,13 +3,13 @@
 // problem or repeats what was sent, a process that ended, a state that changed: each fails with its
 // seed and, shrunk, the requests that did it.
 //
-//   STAMPEDE_TEST_MINUTES=180 BAD_INPUTS=2000000 npm test -- tests/faults/bad-input-generated.test.ts
+//   STAMPEDE_TEST_MINUTES=180 BAD_INPUTS=2000000 npm test -- proof/inputs/bad-input-generated.test.ts
 //   BAD_INPUTS_SEED=7 ...                                 the same requests again
 //
 // Red when a route answers what it was sent (`frameworkErrors` in app.ts), when a claim's body is not
 // looked at (`refuseClaimBody`: the state changes), when the parser's errors are left to Node
 // (`clientErrorHandler`: no problem), or when a cursor beyond the column reaches PostgreSQL
-// (`Math.min(after, SEQ_MAX)` in postgres/event-store.ts: 500).
+// (`Math.min(after, SEQ_MAX)` in rows/event-store.ts: 500).
 import assert from "node:assert/strict";
 import { randomInt } from "node:crypto";
 import { test } from "node:test";
@@ -19,18 +19,18 @@ import type { Program } from "../support/program.ts";
 import { fromDescription } from "./generated-requests.ts";
 import type { MadeRequest, OpenApi, Sales } from "./generated-requests.ts";
 import { fromBytes } from "./mutated-requests.ts";
-import { openLane } from "./support/raw-lane.ts";
-import { answersIn, askAnything } from "./support/raw-answers.ts";
-import type { Answer } from "./support/raw-answers.ts";
+import { openLane } from "../faults/support/raw-lane.ts";
+import { answersIn, askAnything } from "../faults/support/raw-answers.ts";
+import type { Answer } from "../faults/support/raw-answers.ts";
+import { until } from "@stampede/launcher/testing";
 import {
   claimAtOnce,
   engineMissing,
   MECHANISMS,
   openSale,
-  until,
   withDatabase,
-} from "./support/sale.ts";
-import { stateOf } from "./support/state-hash.ts";
+} from "../faults/support/sale.ts";
+import { stateOf } from "../faults/support/state-hash.ts";
 
 const REQUESTS = Number(process.env["BAD_INPUTS"] ?? 20_000);
 const SEED = Number(process.env["BAD_INPUTS_SEED"] ?? randomInt(2 ** 31));
@@ -39,7 +39,7 @@ const BATCH_MAX = 300;
 const RUNS_A_ROUND = 10;
 const LANES = 8;
 
-test(`${REQUESTS} generated requests`, { skip: engineMissing }, async (t) => {
+test(`${REQUESTS} generated requests`, { skip: engineMissing() }, async (t) => {
   t.diagnostic(`the same again: BAD_INPUTS_SEED=${SEED}`);
   const program = await startProgram(t);
   const sales = await openSales(program);
@@ -88,11 +88,14 @@ async function openSales(program: Program): Promise<Sales> {
   }
   // Records of the last event behind its last coupon may still be undecided.
   await until(async () => {
+    const metrics = await (await fetch(`${program.url}/metrics`)).text();
     return withDatabase(program, async (client) => {
-      const { rows } = await client.query("SELECT 1 FROM queues WHERE epoch = 0");
-      return rows.length === 0;
+      const { rows } = await client.query(
+        "SELECT 1 FROM queues q JOIN events e ON e.id = q.event_id WHERE e.issued > 0 AND q.epoch = 0",
+      );
+      return rows.length === 0 && /^stampede_decider_lag_tickets 0$/m.test(metrics);
     });
-  }, "the decider has taken every queue");
+  }, "the decider has decided every queue that has claims");
   const byVersion = ([v1, v2, v3]: readonly string[]): Sales["open"] => {
     return { v1: v1!, v2: v2!, v3: v3! };
   };

@@ -63,7 +63,7 @@ export function pathCases(given: Given): BadRequest[] {
     get("/EVENTS", 404),
     get("/events;limit=0", 404),
     get("/v1", 404),
-    get("/v4/events", 404),
+    get("/v99/events", 404),
     ...wrongIds.map((id) => get(`/events/${id}`, 404)),
     ...wrongIds.map((id) => get(`/events/${id}/stream`, 404)),
     ...wrongIds.map((id) => claim(`/v1/events/${id}/issues`, 404)),
@@ -74,7 +74,7 @@ export function pathCases(given: Given): BadRequest[] {
     get("/events/nowhere/issues/me", 404, person),
     get("/events/nowhere/issues", 404, operator),
     ...["v1", "v2", "v3"].map((version) => claim(`/${version}/events/nowhere/issues`, 404)),
-    claim(`/v4/events/${v1}/issues`, 404),
+    claim(`/v99/events/${v1}/issues`, 404),
     claim(`/events/${v1}/issues/me/you`, 404),
     ...[`/v2/events/${v1}`, `/v3/events/${v1}`, `/v1/events/${v2}`, `/v3/events/${v2}`].map(
       (path) => claim(`${path}/issues`, 409),

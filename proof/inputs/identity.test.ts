@@ -9,6 +9,7 @@ import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { startJwtProgram } from "../support/jwt-program.ts";
 import type { JwtProgram } from "../support/jwt-program.ts";
+import { until } from "@stampede/launcher/testing";
 import {
   askEverybody,
   claimUntilAnswered,
@@ -17,10 +18,9 @@ import {
   openSale,
   people,
   readStored,
-  until,
   verdict,
-} from "./support/sale.ts";
-import type { Sale } from "./support/sale.ts";
+} from "../faults/support/sale.ts";
+import type { Sale } from "../faults/support/sale.ts";
 
 const LIMIT = 20;
 const CROWD = 40;
@@ -42,7 +42,7 @@ type Probe = {
   readonly headers: Readonly<Record<string, string>>;
 };
 
-test("nobody is shown another's coupon", { skip: engineMissing }, async (t) => {
+test("nobody is shown another's coupon", { skip: engineMissing() }, async (t) => {
   const running = await startJwtProgram(t);
   const { keyring, program } = running;
   const known: Known[] = [];

@@ -16,6 +16,7 @@ export type Told = {
   readonly text: string;
 };
 
+/** @public `node --test` loads it by its path. */
 export default async function* failuresReporter(
   source: AsyncIterable<TestEvent>,
 ): AsyncGenerator<string> {

@@ -23,6 +23,8 @@ export async function judge(
   if (!inStep || issued > limit) return `S24: ${story}`;
   if (new Set(rows.map(({ userId }) => userId)).size !== issued) return `S2: ${story}`;
   if (!told.every((one) => isTrue(one, stored))) return `S3: ${story}`;
+  const kinds = told.map(({ kind }) => kind).sort();
+  if (scenario.right !== undefined && kinds.join() !== scenario.right.join()) return `S3: ${story}`;
   const changes = countOf(told, "changed");
   if (version !== 1 + changes || changes > 1) return `S26: ${story}`;
   if (scenario.isNew === true && countOf(told, "created") !== 1) return `O5: ${story}`;

@@ -5,13 +5,14 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import type pg from "pg";
-import type { Postgres, Sql } from "../../src/postgres/open.ts";
-import { postgresFault } from "../../src/postgres/faults.ts";
-import { systemTime } from "../../src/time.ts";
-import { isBlocked } from "./support.ts";
+import type { Postgres, Sql } from "@stampede/infrastructure/src/engines/postgres/open.ts";
+import { postgresFault } from "@stampede/infrastructure/src/engines/postgres/faults.ts";
+import { systemTime } from "@stampede/infrastructure/src/engines/time.ts";
+import { isBlocked } from "@stampede/infrastructure/test/support/postgres.ts";
 
 /** Run with the statement before them: no other session can tell the difference. */
-const UNSTEPPED = /^SELECT \(extract|FROM queues WHERE|UPDATE queues SET next_offset/;
+const UNSTEPPED =
+  /^SELECT \(extract|FROM queues WHERE|UPDATE queues SET (?:next_offset|finished_at)/;
 /** What is read under a lock, for fewer steps: others can tell only where the lock does not hold. */
 const READ_UNDER_LOCK = /LEFT JOIN coupon_issues i ON i\.event_id = \$1 AND i\.user_id = ANY/;
 /** A statement that runs takes less, as a rule; only then PostgreSQL is asked whether it waits. */
@@ -143,26 +144,4 @@ export function ordersOf(steps: readonly number[]): number[][] {
   return steps.flatMap((left, turn) =>
     left === 0 ? [] : ordersOf(steps.with(turn, left - 1)).map((rest) => [turn, ...rest]),
   );
-}
-
-/** So many of them, none twice: each seed gives others, and always the same ones. */
-export function chosenOrders<Order>(all: readonly Order[], count: number, seed: number): Order[] {
-  const random = randomFrom(seed);
-  const left = [...all];
-  const chosen: Order[] = [];
-  while (chosen.length < count && left.length > 0) {
-    chosen.push(...left.splice(Math.floor(random() * left.length), 1));
-  }
-  return chosen;
-}
-
-/** mulberry32, as for the moments of the faults. */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b_79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

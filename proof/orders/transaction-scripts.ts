@@ -1,20 +1,25 @@
 // The product's transactions as scripts for sessions that go on step by step: what each may say of itself
-// after its commit is what sql-orders-scripts.test.ts judges.
+// after its commit is what sql-orders-judge.ts judges.
 import assert from "node:assert/strict";
 import { changeEvent, createEvent } from "@stampede/domain";
 import type { CouponIssue, EventChange, EventId, Mechanism, UserId } from "@stampede/domain";
-import { drawCode, drawToken } from "../../src/codes.ts";
-import { decideBatch, takeOver } from "../../src/kafka/decide-batch.ts";
-import type { QueueEntry } from "../../src/kafka/decide-batch.ts";
-import { writeHalt } from "../../src/kafka/halts.ts";
-import { paceLimiter } from "../../src/kafka/pace.ts";
-import type { EventDirectory } from "../../src/postgres/event-directory.ts";
-import { postgresEventStore } from "../../src/postgres/event-store.ts";
-import type { Postgres } from "../../src/postgres/open.ts";
-import { rowLockIssuer } from "../../src/postgres/row-lock-issuer.ts";
-import { replaceGeneration } from "../../src/redis/generations.ts";
-import { writeBatch } from "../../src/redis/write-batch.ts";
-import { person } from "../support/sale.ts";
+import { drawCode, drawToken } from "@stampede/infrastructure/src/rows/codes.ts";
+import {
+  decideBatch,
+  takeOver,
+} from "@stampede/infrastructure/src/kafka-queue/decider/decide-batch.ts";
+import type { QueueEntry } from "@stampede/infrastructure/src/kafka-queue/decider/decide-batch.ts";
+import { writeHalt } from "@stampede/infrastructure/src/kafka-queue/halts.ts";
+import { paceLimiter } from "@stampede/infrastructure/src/kafka-queue/decider/pace.ts";
+import type { EventDirectory } from "@stampede/infrastructure/src/rows/event-directory.ts";
+import { postgresEventStore } from "@stampede/infrastructure/src/rows/event-store.ts";
+import type { Postgres } from "@stampede/infrastructure/src/engines/postgres/open.ts";
+import { writeBatch } from "@stampede/infrastructure/src/rows/write-batch.ts";
+import { UNDER_THE_LOCK } from "@stampede/infrastructure/src/group-commit/issuer.ts";
+import { rowLockIssuer } from "@stampede/infrastructure/src/row-lock/issuer.ts";
+import { replaceGeneration } from "@stampede/infrastructure/src/redis-counter/generations.ts";
+import { writeReservations } from "@stampede/infrastructure/src/redis-counter/reservations.ts";
+import { knownMechanisms, person } from "@stampede/infrastructure/test/support/sale.ts";
 
 /** What one session says of a person, or of its change, after its commit. */
 export type Told =
@@ -36,6 +41,8 @@ export type Scenario = {
   readonly mechanism: Mechanism;
   readonly limit: number;
   readonly scripts: readonly Script[];
+  /** What the sessions say after their commits, in the order of the alphabet, whatever the order. */
+  readonly right?: readonly Told["kind"][];
   /** True where the scripts make the event themselves. */
   readonly isNew?: boolean;
 };
@@ -64,7 +71,7 @@ export const batch = (...who: readonly number[]): Script => ({
   async run(postgres, eventId) {
     const writing = { postgres, directory: nothingNoted, drawCode };
     const userIds = who.map(person);
-    const { answers } = await writeBatch(writing, eventId, userIds);
+    const { answers } = await writeReservations(writing, eventId, userIds);
     return answers.map((answer, n): Told => {
       if (answer.ok) return answer.value;
       assert.equal(answer.refusal.kind, "sold-out");
@@ -73,13 +80,34 @@ export const batch = (...who: readonly number[]): Script => ({
   },
 });
 
-export const change = (wanted: EventChange): Script => ({
+/** v4's: the same transaction, with the door judged under the lock. */
+export const group = (...who: readonly number[]): Script => ({
+  steps: 4,
+  coarseSteps: 3,
+  persons: who,
+  async run(postgres, eventId) {
+    const claims = who.map((one) => ({ userId: person(one), code: drawCode() }));
+    const writing = { postgres, directory: nothingNoted };
+    const { answers } = await writeBatch(writing, eventId, claims, UNDER_THE_LOCK);
+    return answers.map((answer, n): Told => {
+      if (answer.ok) return answer.value;
+      const { kind } = answer.refusal;
+      assert.ok(kind === "sold-out" || kind === "paused");
+      return { kind, userId: claims[n]!.userId };
+    });
+  },
+});
+
+const change = (wanted: EventChange): Script => ({
   steps: 3,
   coarseSteps: 3,
   persons: [],
   async run(postgres, id) {
-    const store = postgresEventStore(postgres, {});
-    const changed = await changeEvent(store, { id, version: 1, change: wanted });
+    const store = postgresEventStore(postgres);
+    const changed = await changeEvent(
+      { store, mechanisms: knownMechanisms },
+      { id, version: 1, change: wanted },
+    );
     return [{ kind: changed.ok ? "changed" : "not changed" }];
   },
 });
@@ -87,11 +115,7 @@ export const change = (wanted: EventChange): Script => ({
 /** Persons of the log by ticket; the second record of the first one is a duplicate. */
 export const log = [1, 1, 2, 3];
 const entriesOf = (eventId: EventId): QueueEntry[] =>
-  log.map((who, ticket) => {
-    // Of this event alone, and the same whoever reads the log.
-    const code = `${eventId.slice("event-".length).toUpperCase()}${ticket}`.padStart(26, "0");
-    return { ticket, claim: { eventId, userId: person(who), code } };
-  });
+  log.map((who, ticket) => ({ ticket, claim: { eventId, userId: person(who) } }));
 
 export const decide = (options: { readonly takesOver: boolean }): Script => ({
   steps: options.takesOver ? 5 : 4,
@@ -140,23 +164,21 @@ export const create = (topic: string): Script => ({
   coarseSteps: 4,
   persons: [],
   async run(postgres, id) {
-    const store = postgresEventStore(postgres, {
-      "kafka-queue": {
-        prepare: async () => ({
-          async record(sql) {
-            const values = [id, `${topic} of ${id}`];
-            await sql.query(
-              "INSERT INTO queues (event_id, topic, topic_id) VALUES ($1, $2, $2)",
-              values,
-            );
-          },
-          open: async () => undefined,
-        }),
-      },
-    });
-    const wanted = { name: topic, mechanism: "kafka-queue", limit: 2 } as const;
+    const store = postgresEventStore(postgres, () => ({
+      prepare: async () => ({
+        async record(sql) {
+          const values = [id, `${topic} of ${id}`];
+          await sql.query(
+            "INSERT INTO queues (event_id, topic, topic_id) VALUES ($1, $2, $2)",
+            values,
+          );
+        },
+        finish: async () => undefined,
+      }),
+    }));
+    const wanted = { name: topic, mechanism: "kafka-queue", limit: 2, listed: true } as const;
     const made = { ...wanted, id, opensAtMs: null, closesAtMs: null, pace: null };
-    const created = await createEvent(store, made);
+    const created = await createEvent({ store, mechanisms: knownMechanisms }, made);
     return [{ kind: created.ok ? "created" : "exists" }];
   },
 });

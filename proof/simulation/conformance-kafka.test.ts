@@ -5,10 +5,12 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { describe, test } from "node:test";
 import type { EventId, UserId } from "@stampede/domain";
-import { openKafka, systemTime } from "@stampede/infrastructure";
-import { missing, testEngine } from "@stampede/infrastructure/embedded";
-import { encodeClaims } from "@stampede/infrastructure/seams";
-import type { Kafka, LogReading } from "@stampede/infrastructure/seams";
+import { systemTime } from "@stampede/infrastructure";
+import { openKafka } from "@stampede/infrastructure/src/kafka-queue/log/open.ts";
+import { missing, testEngine } from "@stampede/launcher/testing";
+import { encodeClaims } from "@stampede/infrastructure/src/kafka-queue/log/record-batch.ts";
+import type { Kafka } from "@stampede/infrastructure/src/kafka-queue/log/open.ts";
+import type { LogReading } from "@stampede/infrastructure/src/kafka-queue/log/log-reading.ts";
 import { kafkaClient } from "./engines/kafka-client.ts";
 import { Broker } from "./engines/kafka.ts";
 import { Faults } from "./faults.ts";
@@ -72,7 +74,6 @@ async function useLog(kafka: Kafka, settle: Settle, random: Random): Promise<str
       const claims = Array.from({ length: random.whole(1, 4) }, () => ({
         eventId: "spring" as EventId,
         userId: `p${random.whole(0, 99)}` as UserId,
-        code: random.code(),
       }));
       const offset = await settle(random.pick(writers).append(encodeClaims(claims)));
       outcomes.push(`appended at ${offset}`);
@@ -85,7 +86,7 @@ async function useLog(kafka: Kafka, settle: Settle, random: Random): Promise<str
       outcomes.push(`ends at ${end}, ${broken}`);
     }
   }
-  await reader.close();
+  reader.close();
   return outcomes;
 }
 

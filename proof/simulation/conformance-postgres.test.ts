@@ -8,8 +8,13 @@ import { describe, test } from "node:test";
 import type { TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { migrate } from "@stampede/infrastructure";
-import { missing, testEngine } from "@stampede/infrastructure/embedded";
-import { pgDriver } from "@stampede/infrastructure/seams";
+import { missing, testEngine } from "@stampede/launcher/testing";
+import { pgDriver } from "@stampede/infrastructure/src/engines/postgres/driver.ts";
+import type { Asking } from "@stampede/infrastructure/src/engines/postgres/driver.ts";
+import {
+  beginSession,
+  POOL_SETTINGS,
+} from "@stampede/infrastructure/src/engines/postgres/settings.ts";
 import { databaseDriver } from "./engines/database-client.ts";
 import { Database } from "./engines/database.ts";
 import { Faults } from "./faults.ts";
@@ -59,12 +64,16 @@ async function simulatedBench(): Promise<Bench> {
     await scheduler.run(() => answered, scheduler.nowMs + SIMULATED_WAITS_MS);
     return answered ? outcome : "waits";
   };
-  const pool = driver.openPool(3);
+  const pool = driver.openPool(3, begin);
   return { connect: async () => connected(settle, pool.connect()), settle };
 }
 
+async function begin(session: Asking): Promise<void> {
+  await beginSession(session, POOL_SETTINGS);
+}
+
 async function realBench(t: TestContext, url: string): Promise<Bench> {
-  const pool = pgDriver(url).openPool(3);
+  const pool = pgDriver(url).openPool(3, begin);
   t.after(async () => pool.end());
   const settle: Bench["settle"] = async (asked, expectsToWait) => {
     const late = sleep(expectsToWait ? WAITS_MS : ANSWER_MS_MAX, "waits" as const);

@@ -3,14 +3,16 @@
 // `claim`.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { openRedis, systemTime } from "@stampede/infrastructure";
-import { missing, testEngine } from "@stampede/infrastructure/embedded";
+import { systemTime } from "@stampede/infrastructure";
+import { openRedis } from "@stampede/infrastructure/src/engines/redis/open.ts";
+import { missing, testEngine } from "@stampede/launcher/testing";
 import {
   claimScript,
-  ErrorReply,
+  deleteScript,
   mergeScript,
   rebuildScript,
-} from "@stampede/infrastructure/seams";
+} from "@stampede/infrastructure/src/redis-counter/scripts.ts";
+import { ErrorReply } from "redis";
 import { EngineFault } from "@stampede/domain";
 import { RedisServer } from "./engines/redis.ts";
 import { randomOf } from "./random.ts";
@@ -18,7 +20,7 @@ import type { Random } from "./random.ts";
 
 const SEQUENCES = 60;
 const COMMANDS = 40;
-const SCRIPTS = [claimScript, mergeScript, rebuildScript];
+const SCRIPTS = [claimScript, deleteScript, mergeScript, rebuildScript];
 
 describe("the simulated Redis", () => {
   test("answers as the real one", { skip: missing("redis") }, async (t) => {
@@ -59,6 +61,7 @@ function commandOf(random: Random, prefix: string): readonly string[] {
   const token = random.pick(["one", "two"]);
   const open = random.pick(["one:run", "two:run"]);
   const rebuild = ["EVALSHA", rebuildScript.sha1, "4", state, persons, building, count];
+  const deletion = ["EVALSHA", deleteScript.sha1, "4", state, persons, building, count];
   return random.pick([
     [
       "EVALSHA",
@@ -75,10 +78,11 @@ function commandOf(random: Random, prefix: string): readonly string[] {
     ["EVALSHA", mergeScript.sha1, "3", state, persons, count, open, ...some()],
     [...rebuild, "begin", token, random.pick(["", "", "one:run", "two:run"])],
     [...rebuild, "add", token, ...some()],
-    [...rebuild, "open", token, open, random.pick(["0", "1"]), String(random.whole(0, 3))],
+    [...rebuild, "open", token, open, String(random.whole(0, 3))],
     [...rebuild, "begin", token, ""],
     [...rebuild, "other", token],
-    ["HMGET", state, "open", "latch", "building"],
+    [...deletion, random.pick(["", open]), String(random.whole(0, 2))],
+    ["HMGET", state, "open", "building"],
     ["HLEN", random.pick([persons, building])],
     ["HSCAN", persons, "0", "COUNT", "1000"],
   ]);

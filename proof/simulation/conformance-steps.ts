@@ -2,18 +2,24 @@
 // has written only ends: the simulated database does not show a transaction its own writes, and no
 // transaction of the service reads what it wrote.
 import { EngineFault } from "@stampede/domain";
-import type { CouponEvent, EventId, UserId } from "@stampede/domain";
+import type { CouponEvent, CouponIssue, EventId, UserId } from "@stampede/domain";
 import {
   issueBatch,
   lockEvent,
+  readUnderLock,
+} from "@stampede/infrastructure/src/rows/coupon-issues.ts";
+import {
   readEvents,
   readIssuesAfter,
   readIssuesOf,
-  readUnderLock,
-  takeOver,
-} from "@stampede/infrastructure/seams";
-import type { PooledConnection, Postgres, Sql } from "@stampede/infrastructure/seams";
+} from "@stampede/infrastructure/src/rows/directory-rows.ts";
+import { takeOver } from "@stampede/infrastructure/src/kafka-queue/decider/decide-batch.ts";
+import type { PooledConnection } from "@stampede/infrastructure/src/engines/postgres/driver.ts";
+import type { Postgres, Sql } from "@stampede/infrastructure/src/engines/postgres/open.ts";
 import type { Random } from "./random.ts";
+
+/** More than a sale of these steps has. */
+const ISSUES_MAX = 1_000;
 
 /** A database and its time. */
 export type Bench = {
@@ -139,9 +145,9 @@ async function actorOf(bench: Bench): Promise<Actor> {
 
 async function addEvent(sql: Sql, { eventId, limit }: Steps): Promise<string> {
   await sql.query(
-    `INSERT INTO events (id, name, mechanism, limit_quantity, pace, opens_at, closes_at)
-     VALUES ($1, $2, $3, $4, $5, to_timestamp($6 / 1000.0), to_timestamp($7 / 1000.0))`,
-    [eventId, "A sale", "kafka-queue", limit, null, 1_000, null],
+    `INSERT INTO events (id, name, mechanism, limit_quantity, pace, listed, opens_at, closes_at)
+     VALUES ($1, $2, $3, $4, $5, $6, to_timestamp($7 / 1000.0), to_timestamp($8 / 1000.0))`,
+    [eventId, "A sale", "kafka-queue", limit, null, true, 1_000, null],
   );
   await sql.query("INSERT INTO queues (event_id, topic, topic_id) VALUES ($1, $2, $3)", [
     eventId,
@@ -204,8 +210,9 @@ async function control(actor: Actor, text: "BEGIN" | "COMMIT" | "ROLLBACK"): Pro
 
 async function read(sql: Sql, eventId: EventId, persons: readonly UserId[]): Promise<string> {
   const [reading] = await readEvents(sql, [eventId]);
-  const rows = await readIssuesAfter(sql, eventId, 0);
-  const own = await readIssuesOf(sql, eventId, persons);
+  const rows = await readIssuesAfter(sql, eventId, { seq: 0, count: ISSUES_MAX });
+  const pairs = persons.map((userId) => ({ eventId, userId }));
+  const own = (await readIssuesOf(sql, pairs)).get(eventId) ?? new Map<UserId, CouponIssue>();
   const text = rows.map(({ seq, userId, code, ticket }) => `${seq} ${userId} ${code} ${ticket}`);
   const { event, queue } = reading!;
   return [

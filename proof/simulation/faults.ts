@@ -4,7 +4,7 @@ import type { Random } from "./random.ts";
 import type { Trace } from "./trace.ts";
 
 /** Of a message to an engine. */
-export const MESSAGE_FAULTS = [
+const MESSAGE_FAULTS = [
   "cut-before",
   "cut-after",
   "late-reply",
@@ -16,7 +16,7 @@ export const MESSAGE_FAULTS = [
 export type MessageFault = (typeof MESSAGE_FAULTS)[number];
 
 /** Of a whole engine or a process; each at moments of its own. */
-export const EVENT_FAULTS = [
+const EVENT_FAULTS = [
   "instance-crash",
   "instance-pause",
   "postgres-restart",

@@ -1,5 +1,6 @@
 // The processes of the service: started, killed and started again, stopped and continued.
 import { EngineFault } from "@stampede/domain";
+import type { EventId } from "@stampede/domain";
 import type { Database } from "./engines/database.ts";
 import type { Broker } from "./engines/kafka.ts";
 import { hashOf } from "./engines/redis-scripts.ts";
@@ -7,6 +8,7 @@ import type { RedisServer } from "./engines/redis.ts";
 import type { Faults } from "./faults.ts";
 import { startInstance } from "./instance.ts";
 import type { Instance } from "./instance.ts";
+import { mechanismsOf } from "./plan.ts";
 import type { Plan } from "./plan.ts";
 import type { Random } from "./random.ts";
 import { Process } from "./scheduler.ts";
@@ -26,6 +28,7 @@ export type FleetOptions = {
   readonly plan: Plan;
   readonly engines: Engines;
   readonly onBug: (error: unknown) => void;
+  readonly onHalt: (eventId: EventId, reason: string) => void;
 };
 
 /** Whether somebody in Redis has no row yet. */
@@ -70,7 +73,7 @@ export class Fleet {
     const { random, scheduler, engines, plan, marks } = this.#options;
     const place = random.pick(this.#places);
     if (!place.process.alive) return;
-    if (plan.mechanism === "redis-counter" && isReserved(engines)) {
+    if (mechanismsOf(plan).includes("redis-counter") && isReserved(engines)) {
       marks.add("crash between reservation and commit");
     }
     place.process.die();
@@ -115,7 +118,7 @@ export class Fleet {
   }
 
   #start(place: Place): void {
-    const { scheduler, random, faults, plan, engines, onBug } = this.#options;
+    const { scheduler, random, faults, plan, engines, onBug, onHalt } = this.#options;
     const { process } = place;
     const shared = { scheduler, faults, random: random.fork(`wire ${process.name}`) };
     const starting = async (): Promise<void> => {
@@ -123,7 +126,7 @@ export class Fleet {
         process,
         scheduler,
         random: random.fork(process.name),
-        mechanism: plan.mechanism,
+        mechanisms: mechanismsOf(plan),
         database: {
           ...shared,
           database: engines.database,
@@ -131,7 +134,7 @@ export class Fleet {
         },
         redis: { ...shared, server: engines.redis },
         kafka: { ...shared, broker: engines.broker },
-        onHalt: (_, reason) => onBug(new Error(`an event was halted: ${reason}`)),
+        onHalt,
         onError: onBug,
       });
       place.instance = instance;

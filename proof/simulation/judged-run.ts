@@ -1,26 +1,24 @@
 // A finished sale as the referee reads it, and what is not finished yet.
 import type { EventId } from "@stampede/domain";
-import type { Attempt, JudgedRun } from "@stampede/lab/referee";
+import type { Attempt, JudgedRun } from "@stampede/referee";
 import { hashOf } from "./engines/redis-scripts.ts";
 import type { Engines } from "./fleet.ts";
-import type { Plan } from "./plan.ts";
+import type { SalePlan } from "./plan.ts";
 
 /** What L2 and L4 still miss; null: nothing. */
-export function unfinished(engines: Engines, plan: Plan, eventId: EventId): string | null {
-  const { database, redis, broker } = engines;
+export function unfinished(engines: Engines, plan: SalePlan): string | null {
+  const { database, broker } = engines;
+  const { eventId } = plan;
   const rows = database.tables.issuesOf(eventId);
   if (database.sessions().some(({ transaction }) => transaction !== null)) {
     return "a transaction is open";
   }
   if (plan.mechanism === "redis-counter") {
-    const { persons, latched } = redisOf(redis.keys, eventId);
+    const { persons, finished } = redisOf(engines, eventId);
+    if (rows.length === plan.limit) return finished ? null : "Redis still holds a finished sale";
     const winners = new Set(rows.map(({ userId }) => userId));
     const differs = persons.length !== winners.size || persons.some((one) => !winners.has(one));
-    if (rows.length === plan.limit && (differs || !latched)) {
-      return "Redis does not have the end as the rows have it";
-    }
     if (differs) return `Redis has ${persons.length} persons, ${winners.size} rows`;
-    if (latched && rows.length < plan.limit) return "latched before the end";
   }
   const queue = database.tables.queues.get(eventId);
   if (queue === undefined) return null;
@@ -28,25 +26,41 @@ export function unfinished(engines: Engines, plan: Plan, eventId: EventId): stri
   return queue.nextOffset < end ? `the mark is ${queue.nextOffset} of ${end}` : null;
 }
 
+/** What Redis holds of the sale; nothing at all, and no generation is named, where it is finished. */
 function redisOf(
-  keys: Engines["redis"]["keys"],
+  { database, redis: { keys } }: Engines,
   eventId: EventId,
-): { readonly persons: string[]; readonly latched: boolean; readonly counter: number } {
+): { readonly persons: string[]; readonly finished: boolean; readonly counter: number } {
   const prefix = `stampede:{${eventId}}`;
+  const holds = [...keys.keys()].some((name) => name.startsWith(prefix));
   return {
     persons: [...hashOf(keys, `${prefix}:persons`).keys()],
-    latched: hashOf(keys, `${prefix}:state`).get("latch") === "1",
+    finished: !holds && !database.tables.generations.has(eventId),
     counter: Number(keys.get(`${prefix}:count`) ?? 0),
   };
 }
 
-export function judgedRun(
-  { database, redis, broker }: Engines,
-  plan: Plan,
-  sale: { readonly eventId: EventId; readonly history: readonly Attempt[] },
+/** All sales of a world as one run. */
+export function judgedWorld(
+  engines: Engines,
+  sales: readonly { readonly plan: SalePlan; readonly history: readonly Attempt[] }[],
 ): JudgedRun {
-  const { eventId, history } = sale;
-  const { mechanism } = plan;
+  const runs = sales.map(({ plan, history }) => judgedRun(engines, plan, history));
+  const history = runs.flatMap((run) => run.history).map((attempt, id) => ({ ...attempt, id }));
+  const logs = runs.flatMap(({ log }) => [...(log ?? [])]);
+  return {
+    history,
+    events: runs.flatMap(({ events }) => events),
+    rows: runs.flatMap(({ rows }) => rows),
+    ...(logs.length === 0 ? {} : { log: new Map(logs) }),
+    redis: runs.flatMap((run) => run.redis ?? []),
+    clockErrorMs: 0,
+  };
+}
+
+function judgedRun(engines: Engines, plan: SalePlan, history: readonly Attempt[]): JudgedRun {
+  const { eventId, mechanism } = plan;
+  const { database, broker } = engines;
   const event = database.tables.events.get(eventId);
   if (event === undefined) throw new Error("the sale's event is gone");
   const queue = database.tables.queues.get(eventId);
@@ -84,9 +98,8 @@ export function judgedRun(
             ],
           ]),
         }),
-    ...(mechanism === "redis-counter"
-      ? { redis: [{ eventId, ...redisOf(redis.keys, eventId) }] }
+    ...(mechanism === "redis-counter" && plan.brokenAtMs === null
+      ? { redis: [{ eventId, ...redisOf(engines, eventId) }] }
       : {}),
-    clockErrorMs: 0,
   };
 }

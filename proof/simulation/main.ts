@@ -1,17 +1,18 @@
 // Simulated sales from the command line:
 //
-//   npm run simulate -- [--mechanism row-lock|redis-counter|kafka-queue] [--seeds N] [--from N]
+//   npm run simulate -- [--mechanism NAME] [--seeds N] [--from N]
 //   npm run simulate -- --mechanism M --seed N [--trace]
 //
 // Exits with 1 where a sale broke a promise, and prints the command that runs that sale again.
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import type { Mechanism } from "@stampede/domain";
+import { mechanisms } from "@stampede/infrastructure";
 import { addResult, emptyTotals, failureText, totalsText } from "./report.ts";
 import { runSale } from "./sale.ts";
-import { runTasks } from "./workers.ts";
+import { openWorkers } from "./workers.ts";
+import type { Workers } from "./workers.ts";
 
-const MECHANISMS: readonly Mechanism[] = ["row-lock", "redis-counter", "kafka-queue"];
 const FAILURES_SHOWN_MAX = 10;
 
 const { values } = parseArgs({
@@ -27,13 +28,17 @@ const { values } = parseArgs({
   },
 });
 
-const mechanisms = MECHANISMS.filter((one) => (values.mechanism ?? one) === one);
-if (mechanisms.length === 0) {
-  throw new Error(`"${values.mechanism}" is none of ${MECHANISMS.join(", ")}`);
-}
-for (const mechanism of mechanisms) {
-  if (values.seed === undefined) await runMany(mechanism);
-  else await runOne(mechanism, wholeNumber("seed", values.seed));
+const names = mechanisms.map(({ name }) => name);
+const chosen = names.filter((name) => (values.mechanism ?? name) === name);
+if (chosen.length === 0) throw new Error(`"${values.mechanism}" is none of ${names.join(", ")}`);
+if (values.seed === undefined) {
+  await using workers = openWorkers(
+    wholeNumber("workers", values.workers ?? String(availableParallelism())),
+  );
+  for (const mechanism of chosen) await runMany(mechanism, workers);
+} else {
+  const seed = wholeNumber("seed", values.seed);
+  for (const mechanism of chosen) await runOne(mechanism, seed);
 }
 
 async function runOne(mechanism: Mechanism, seed: number): Promise<void> {
@@ -47,7 +52,7 @@ async function runOne(mechanism: Mechanism, seed: number): Promise<void> {
   process.exitCode = 1;
 }
 
-async function runMany(mechanism: Mechanism): Promise<void> {
+async function runMany(mechanism: Mechanism, workers: Workers): Promise<void> {
   const first = wholeNumber("from", values.from);
   const seeds = wholeNumber("seeds", values.seeds);
   const tasks = Array.from({ length: seeds }, (_, index) => ({
@@ -59,9 +64,7 @@ async function runMany(mechanism: Mechanism): Promise<void> {
   const startedMs = performance.now();
   let shown = 0;
   let earliest = Infinity;
-  const workers = wholeNumber("workers", values.workers ?? String(availableParallelism()));
-  await runTasks(tasks, {
-    workers,
+  await workers.run(tasks, {
     until: () => values.first && totals.violations > 0,
     onResult(result) {
       addResult(totals, result);

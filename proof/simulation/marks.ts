@@ -2,14 +2,38 @@
 // can be met without real engines.
 import type { Mechanism } from "@stampede/domain";
 import { listenToFacts } from "@stampede/infrastructure";
-import type { Attempt } from "@stampede/lab/referee";
+import type { Attempt } from "@stampede/referee";
 import type { Engines } from "./fleet.ts";
+import { reservation } from "./observer.ts";
+import type { Observer } from "./observer.ts";
 
-/** Per mechanism, those that a full run has to meet. */
-export const MARKS: Readonly<Record<Mechanism, readonly string[]>> = {
+/** Those that a full run of this mechanism has to meet. */
+export function marksOf(mechanism: Mechanism): readonly string[] {
+  return [...(MARKS[mechanism] ?? []), ...Object.values(MANY)];
+}
+
+/** Of worlds of several sales. */
+export const MANY = {
+  over: "a sale was over before the faults",
+  made: "an event was made while something was wrong",
+  broken: "a broken event beside others",
+  calm: "a broken event, and nothing else was wrong",
+} as const;
+
+const MARKS: Readonly<Record<Mechanism, readonly string[]>> = {
   "row-lock": [
     "COMMIT reply lost after the commit",
     "COMMIT answered by ROLLBACK",
+    "retry after unknown found its own row",
+    "unknown that was not applied",
+    "40001",
+    "lock_timeout",
+  ],
+  "group-commit": [
+    "COMMIT reply lost after the commit",
+    "COMMIT answered by ROLLBACK",
+    "several claims in one transaction",
+    "issued by a COMMIT whose reply was lost",
     "retry after unknown found its own row",
     "unknown that was not applied",
     "40001",
@@ -22,10 +46,11 @@ export const MARKS: Readonly<Record<Mechanism, readonly string[]>> = {
     "rebuild with claims in flight",
     "reconciler wrote a reservation",
     "row merged into Redis",
-    "latch set by the reconciler",
+    "Redis forgot a finished sale",
     "reconciler taken over",
     "reservation refused by the guard",
-    "claim waited for the latch",
+    "claim waited for the rows",
+    "claim came after Redis had forgotten the sale",
     "retry after unknown found its own row",
     "unknown that was not applied",
     "NOSCRIPT",
@@ -50,7 +75,6 @@ export type Marks = { readonly met: Set<string>; readonly end: () => void };
 const REPAIRS = {
   "rows-written": "reconciler wrote a reservation",
   merged: "row merged into Redis",
-  latched: "latch set by the reconciler",
   refused: "reservation refused by the guard",
 } as const;
 
@@ -66,7 +90,9 @@ export function collectMarks(): Marks {
   const met = new Set<string>();
   const nothing = (): void => undefined;
   const end = listenToFacts({
-    batch: nothing,
+    batch: ({ kind, size }) => {
+      if (kind === "group-commit" && size > 1) met.add("several claims in one transaction");
+    },
     roundTrip: nothing,
     rowLockWait: nothing,
     estimateError: nothing,
@@ -84,12 +110,26 @@ export function noteEnd(
     broker,
     history,
     reserved,
-  }: Engines & { readonly history: readonly Attempt[]; readonly reserved: ReadonlySet<string> },
+    lostCommitsMs,
+  }: Engines & Omit<Observer, "violations"> & { readonly history: readonly Attempt[] },
 ): void {
-  if (history.some(({ person, outcome }) => outcome === "sold-out" && reserved.has(person))) {
+  if (
+    history.some(
+      ({ eventId, person, outcome }) =>
+        outcome === "sold-out" && reserved.has(reservation(eventId, person)),
+    )
+  ) {
     met.add("reservation refused by the guard");
   }
-  for (const attempts of Map.groupBy(history, ({ person }) => person).values()) {
+  for (const { eventId, person, outcome } of history) {
+    const row = outcome === "issued" ? database.tables.mine(eventId, person) : undefined;
+    if (row !== undefined && lostCommitsMs.has(row.committedMs)) {
+      met.add("issued by a COMMIT whose reply was lost");
+    }
+  }
+  for (const attempts of Map.groupBy(history, (attempt) =>
+    reservation(attempt.eventId, attempt.person),
+  ).values()) {
     const unknown = attempts.findIndex(
       ({ kind, outcome }) => kind === "claim" && outcome === "unknown",
     );

@@ -1,21 +1,24 @@
 // What must hold at every moment, looked at after every commit and every script: the end of a sale
 // does not show what was wrong for a while.
-import { openedBy } from "@stampede/infrastructure/seams";
+import { claimScript, deleteScript } from "@stampede/infrastructure/src/redis-counter/scripts.ts";
 import type { Broker } from "./engines/kafka.ts";
 import type { Database } from "./engines/database.ts";
-import { hashOf } from "./engines/redis-scripts.ts";
 import type { RedisServer } from "./engines/redis.ts";
 import type { IssueRecord } from "./engines/tables.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Trace } from "./trace.ts";
 
+const LOST_COMMIT = "COMMIT reply lost after the commit";
+
 export type Observer = {
   readonly violations: string[];
-  /** Persons to whom the script gave a number. */
+  /** Persons to whom the script gave a number, each behind their event (`reservation`). */
   readonly reserved: ReadonlySet<string>;
+  /** When a COMMIT was done whose reply was lost. */
+  readonly lostCommitsMs: ReadonlySet<number>;
 };
 
-export function observe(options: {
+export type ObserverOptions = {
   readonly database: Database;
   readonly redis: RedisServer;
   readonly broker: Broker;
@@ -23,20 +26,74 @@ export function observe(options: {
   readonly trace: Trace;
   /** What happened, of the marks that a run has to meet. */
   readonly marks: Set<string>;
-  readonly eventId: string;
+  /** All that are sold. */
+  readonly eventIds: readonly string[];
   /** Requests that are open now. */
   readonly inFlight: () => number;
-}): Observer {
-  const { database, redis, broker, scheduler, trace, marks, eventId, inFlight } = options;
+};
+
+export function observe(options: ObserverOptions): Observer {
+  const { database, redis, broker, scheduler, trace, marks, eventIds, inFlight } = options;
   const violations: string[] = [];
   const reserved = new Set<string>();
+  const lostCommitsMs = new Set<number>();
+  const object = (finding: string): void => {
+    if (!violations.includes(finding)) violations.push(finding);
+  };
+  const looks = eventIds.map((eventId) => {
+    const name = eventIds.length === 1 ? "" : ` of ${eventId}`;
+    return lookAt(options, eventId, (finding) => object(`${finding}${name}`));
+  });
+  database.onCommit = () => {
+    for (const { rows } of looks) trace.note(scheduler.nowMs, `commit ${rows()}`);
+  };
+  redis.onScript = ([, sha1, keyCount, ...words], answer) => {
+    const args = words.slice(Number(keyCount));
+    trace.note(scheduler.nowMs, `script ${args.join(" ")} -> ${String(answer)}`);
+    if (args[0] === "open" && inFlight() > 0) {
+      marks.add("rebuild with claims in flight");
+    }
+    const eventId = /\{(?<id>[^}]+)\}/.exec(words[0] ?? "")?.groups?.["id"] ?? "";
+    if (Array.isArray(answer)) {
+      if (answer.includes("wait")) marks.add("claim waited for the rows");
+      args.slice(2).forEach((person, index) => {
+        if (typeof answer[index] === "number") reserved.add(reservation(eventId, person));
+      });
+    }
+    looks.find((look) => look.eventId === eventId)?.redis(sha1, answer);
+  };
+  database.onAnswer = (what) => {
+    marks.add(what);
+    if (what === LOST_COMMIT) lostCommitsMs.add(scheduler.nowMs);
+    // The constraints guard once more what the locks guard already: they should never have to speak.
+    if (what === "23505" || what === "23514") object(`S24: a constraint spoke: ${what}`);
+  };
+  broker.onAnswer = (what) => void marks.add(what);
+  redis.onMissingScript = () => void marks.add("NOSCRIPT");
+  return { violations, reserved, lostCommitsMs };
+}
+
+export function reservation(eventId: string, person: string): string {
+  return `${eventId} ${person}`;
+}
+
+type Look = {
+  readonly eventId: string;
+  /** After a commit; gives a line for the trace. */
+  readonly rows: () => string;
+  /** After a script that was about this event. */
+  readonly redis: (sha1: string | undefined, answer: unknown) => void;
+};
+
+function lookAt(
+  { database, broker, marks }: ObserverOptions,
+  eventId: string,
+  object: (finding: string) => void,
+): Look {
   const seen: IssueRecord[] = [];
   let limit = 0;
   let [epoch, mark] = [0, 0];
   let ended = false;
-  const object = (finding: string): void => {
-    if (!violations.includes(finding)) violations.push(finding);
-  };
 
   const lookAtRows = (): void => {
     const event = database.tables.events.get(eventId);
@@ -70,41 +127,27 @@ export function observe(options: {
     }
     if (last >= mark) object(`S14: a row of ticket ${last}, the mark at ${mark}`);
   };
-  const lookAtRedis = (): void => {
-    const event = database.tables.events.get(eventId);
-    const state = hashOf(redis.keys, `stampede:{${eventId}}:state`);
-    if (event === undefined || state.get("latch") !== "1") return;
-    const generation = database.tables.generations.get(eventId) ?? "";
-    // What an earlier generation or run says is told to nobody.
-    if (state.get("open") !== openedBy(generation, redis.runId)) return;
-    if (event.issued < event.limit)
-      object(`S17: latched at ${event.issued} of ${event.limit} rows`);
+  return {
+    eventId,
+    rows() {
+      lookAtRows();
+      const count = database.tables.issues.get(eventId)?.size ?? 0;
+      return `${eventId} ${count} rows, mark ${epoch} ${mark}`;
+    },
+    redis(sha1, answer) {
+      const event = database.tables.events.get(eventId);
+      if (event === undefined) return;
+      const isSoldOut = event.issued === event.limit;
+      if (sha1 === deleteScript.sha1 && answer === 1) {
+        // No sale of a simulation closes: it is finished when it is sold out.
+        if (!isSoldOut && database.tables.generations.has(eventId)) {
+          object(`S17: deleted from Redis at ${event.issued} of ${event.limit} rows`);
+        }
+        if (isSoldOut) marks.add("Redis forgot a finished sale");
+      }
+      if (sha1 === claimScript.sha1 && answer === "closed" && isSoldOut) {
+        marks.add("claim came after Redis had forgotten the sale");
+      }
+    },
   };
-  database.onCommit = () => {
-    const rows = database.tables.issuesOf(eventId).length;
-    lookAtRows();
-    trace.note(scheduler.nowMs, `commit ${rows} rows, mark ${epoch} ${mark}`);
-  };
-  redis.onScript = ([, , keyCount, ...words], answer) => {
-    const args = words.slice(Number(keyCount));
-    trace.note(scheduler.nowMs, `script ${args.join(" ")} -> ${String(answer)}`);
-    if (args[0] === "open" && args[3] === "0" && inFlight() > 0) {
-      marks.add("rebuild with claims in flight");
-    }
-    if (Array.isArray(answer)) {
-      if (answer.includes("wait")) marks.add("claim waited for the latch");
-      args.slice(2).forEach((person, index) => {
-        if (typeof answer[index] === "number") reserved.add(person);
-      });
-    }
-    lookAtRedis();
-  };
-  database.onAnswer = (what) => {
-    marks.add(what);
-    // The constraints guard once more what the locks guard already: they should never have to speak.
-    if (what === "23505" || what === "23514") object(`S24: a constraint spoke: ${what}`);
-  };
-  broker.onAnswer = (what) => void marks.add(what);
-  redis.onMissingScript = () => void marks.add("NOSCRIPT");
-  return { violations, reserved };
 }

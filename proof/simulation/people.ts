@@ -2,9 +2,8 @@
 // it, and come back after the end. They know only what they are told, and all of it is written down.
 import { EngineFault } from "@stampede/domain";
 import type { ClaimAnswer, ClaimStatus, CouponIssuer, EventId, UserId } from "@stampede/domain";
-import type { Attempt } from "@stampede/lab/referee";
+import type { Attempt } from "@stampede/referee";
 import type { Random } from "./random.ts";
-import { EPOCH_MS } from "./scheduler.ts";
 import type { Process, Scheduler } from "./scheduler.ts";
 import type { Trace } from "./trace.ts";
 
@@ -35,6 +34,8 @@ export class People {
   #undecided = 0;
   /** From then on everybody goes on until they have a final answer. */
   patient = false;
+  /** From then on nobody goes on: what they claim from stays broken. */
+  hopeless = false;
 
   constructor(options: PeopleOptions) {
     this.#options = options;
@@ -75,6 +76,7 @@ export class People {
       const asks = outcome !== null && random.chance(outcome === "queued" ? 0.85 : 0.35);
       outcome = await this.#request(asks ? "status" : "claim", person);
       if (outcome === "issued" || outcome === "replay" || outcome === "sold-out") break;
+      if (this.hopeless) break;
       // Whoever loses patience comes back when the sale is over.
       const impatient = !this.patient && random.chance(0.25);
       await this.#pause(impatient ? this.#longPauseMs() : random.between(20, 400));
@@ -119,7 +121,7 @@ export class People {
     }
     trace.note(
       scheduler.nowMs,
-      `${kind} ${person} ${told.outcome} ${told.seq ?? ""} ${told.ticket ?? ""} ${told.ahead ?? ""} from ${sentMs}`,
+      `${eventId} ${kind} ${person} ${told.outcome} ${told.seq ?? ""} ${told.ticket ?? ""} ${told.ahead ?? ""} from ${sentMs}`,
     );
     return told.outcome;
   }
@@ -194,7 +196,10 @@ function toldOfStatus(status: ClaimStatus): Told {
     return toldOfClaim({ kind: "replayed", couponIssue: status.couponIssue });
   }
   if (status.kind === "queued") return { ...NOTHING, ...ticketOf(status.ticket), status: 200 };
-  return { ...NOTHING, status: 200, outcome: status.kind === "none" ? "none" : "sold-out" };
+  if (status.kind === "pending" || status.kind === "stalled") {
+    return { ...NOTHING, status: 200, outcome: "unknown" };
+  }
+  return { ...NOTHING, status: 200, outcome: status.kind };
 }
 
 function ticketOf(ticket: {
@@ -219,9 +224,4 @@ function toldOfFault(
   }
   onBug(error);
   return { ...UNKNOWN, status: 500 };
-}
-
-/** When a moment of the simulation is, in epoch milliseconds. */
-export function epochOf(ms: number): number {
-  return EPOCH_MS + ms;
 }

@@ -8,6 +8,8 @@ export type Random = {
   readonly whole: (low: number, high: number) => number;
   readonly chance: (share: number) => boolean;
   readonly pick: <Value>(values: readonly Value[]) => Value;
+  /** So many of them, none twice. */
+  readonly some: <Value>(values: readonly Value[], count: number) => Value[];
   /** A coupon's code, and 128 bits in hexadecimal. */
   readonly code: () => string;
   readonly token: () => string;
@@ -38,6 +40,14 @@ export function randomOf(seed: string): Random {
       const value = values[Math.floor(next() * values.length)];
       if (value === undefined) throw new Error("nothing to pick from");
       return value;
+    },
+    some: (values, count) => {
+      const left = [...values];
+      const chosen: (typeof values)[number][] = [];
+      while (chosen.length < count && left.length > 0) {
+        chosen.push(...left.splice(random.whole(0, left.length - 1), 1));
+      }
+      return chosen;
     },
     code: () => codeFromRandom(Uint8Array.from({ length: 26 }, () => next32() & 255)),
     token: () => Array.from({ length: 4 }, () => next32().toString(16).padStart(8, "0")).join(""),

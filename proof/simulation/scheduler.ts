@@ -2,7 +2,7 @@
 // takes time in a sale (a timer, a message on its way) is a happening with a moment; ties keep the
 // order in which they were made. After each happening inside a process all its promises settle
 // before the next one, so one seed always makes one history.
-import type { Time } from "@stampede/infrastructure/seams";
+import type { Time } from "@stampede/infrastructure/src/engines/time.ts";
 
 /** A process of the service: it may stand still, and it may die with all that it had planned. */
 export class Process {

@@ -1,7 +1,7 @@
 // Faults of whole engines and processes, at the moments of the plan.
 import type { Engines, Fleet } from "./fleet.ts";
 import type { EventFault, Faults } from "./faults.ts";
-import type { Plan } from "./plan.ts";
+import type { Plan, SalePlan } from "./plan.ts";
 import type { Random } from "./random.ts";
 import type { Scheduler } from "./scheduler.ts";
 
@@ -14,7 +14,7 @@ export type Trouble = Engines & {
 };
 
 export function trouble(options: Trouble): void {
-  const { plan, scheduler, faults, random, redis, broker } = options;
+  const { plan, scheduler, faults, random, database, redis, broker } = options;
   for (const { atMs, fault } of plan.events) {
     scheduler.after(atMs, scheduler.outside, () => {
       if (!faults.active) return;
@@ -23,14 +23,51 @@ export function trouble(options: Trouble): void {
     });
   }
   scheduler.after(random.between(0, 1_000), null, () => redis.takeCopy());
-  for (let record = 0; record < plan.foreignRecords; record += 1) {
-    scheduler.after(random.between(0, 2_000), null, () => {
-      const topic = [...broker.logs.keys()][0];
-      const value = random.pick([null, Buffer.from("no JSON"), Buffer.from('{"schema":1}')]);
-      if (topic !== undefined) broker.appendForeign(topic, { key: null, value }, scheduler.nowMs);
-    });
+  for (const { eventId, foreignRecords } of plan.sales) {
+    for (let record = 0; record < foreignRecords; record += 1) {
+      scheduler.after(random.between(0, 2_000), null, () => {
+        const topic = database.tables.queues.get(eventId)?.topic;
+        const value = random.pick([null, Buffer.from("no JSON"), Buffer.from('{"schema":1}')]);
+        if (topic !== undefined) broker.appendForeign(topic, { key: null, value }, scheduler.nowMs);
+      });
+    }
   }
 }
+
+/**
+ * What breaks this event alone. The row is free again when the faults heal; a state key of a wrong type
+ * and a topic under another id stay, as they would until an operator comes.
+ */
+export function breakSale(
+  { mechanism, eventId }: SalePlan,
+  { scheduler, faults, database, redis, broker, random }: Trouble,
+): void {
+  faults.note(scheduler.nowMs, "event-broken");
+  if (mechanism === "redis-counter") {
+    redis.keys.set(`stampede:{${eventId}}:state`, "of a wrong type");
+  } else if (mechanism === "kafka-queue") {
+    const queue = database.tables.queues.get(eventId);
+    const log = broker.logs.get(queue?.topic ?? "");
+    if (log !== undefined) log.topicId = random.token();
+  } else {
+    const session = database.open(ENDLESS, () => undefined);
+    if (session === null) return;
+    const ignore = (): void => undefined;
+    database.execute(session, { text: "BEGIN", values: [] }, ignore);
+    database.execute(session, { text: HOLD_ROW, values: [eventId] }, ignore);
+    scheduler.after(Math.max(0, faults.healsAtMs - scheduler.nowMs), null, () =>
+      database.end(session),
+    );
+  }
+}
+
+const HOLD_ROW = "SELECT e.id FROM events e WHERE e.id = $1 FOR UPDATE";
+const ENDLESS = {
+  lockMsMax: Infinity,
+  statementMsMax: Infinity,
+  idleInTransactionMsMax: Infinity,
+  idleMsMax: Infinity,
+};
 
 const strike: Readonly<Record<EventFault, (trouble: Trouble) => void>> = {
   "instance-crash": ({ fleet }) => fleet.crashOne(),

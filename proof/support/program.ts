@@ -5,21 +5,20 @@ import { once } from "node:events";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import {
-  freePort,
-  missing,
-  serverEnvironment,
-  serverNodeFlags,
-  testEngine,
-} from "@stampede/infrastructure/embedded";
+import { freePort, serverEnvironment, serverNodeFlags } from "@stampede/launcher";
+import { missing, testEngine } from "@stampede/launcher/testing";
 import pg from "pg";
+import { killTree } from "../faults/support/processes.ts";
 
-const READY_MS_MAX = 40_000;
+/** For each process: workers open one after the other where a machine is busy. */
+const READY_MS_MAX = 90_000;
 const STOP_MS_MAX = 12_000;
 const POLL_MS = 50;
 const OUTPUT_CHARACTERS_MAX = 8_000;
 const MAIN = join("packages", "api", "src", "main.ts");
 const REPOSITORY = join(import.meta.dirname, "..", "..");
+/** Every start would compile the same again, which is most of what it takes. */
+const COMPILE_CACHE = join(REPOSITORY, ".stampede", "compile-cache");
 
 type Environment = Readonly<Record<string, string>>;
 
@@ -29,13 +28,16 @@ export type Program = {
   readonly url: string;
   readonly adminToken: string;
   readonly databaseUrl: string;
-  /** The running process; another one after `restart`. */
+  /** Redis and Kafka for the test's own eyes: past any proxy that the program goes through. */
+  readonly redisUrl: string;
+  readonly brokers: string;
+  /** The running process; another one after `restart`. With several workers, their primary. */
   readonly pid: number;
   /** The end of what it has written to its log, its output and its errors. */
   readonly lastWords: () => string;
   /** SIGTERM, then SIGKILL after 12 s. Resolves with the exit code; null where a signal ended it. */
   readonly stop: () => Promise<number | null>;
-  /** SIGKILL, at once. */
+  /** SIGKILL to all of it, at once. */
   readonly kill: () => Promise<void>;
   /** Starts it again on the same port, database and token, stopping it first where it runs. */
   readonly restart: () => Promise<void>;
@@ -46,6 +48,8 @@ export type ProgramOptions = {
   readonly folder?: string;
   /** Told of everything that it prints. */
   readonly onOutput?: (text: string) => void;
+  /** The engines for the test's own eyes, where the program goes through proxies or shares a database. */
+  readonly direct?: Partial<Pick<Program, "databaseUrl" | "redisUrl" | "brokers">>;
 };
 
 /**
@@ -56,7 +60,7 @@ export type ProgramOptions = {
 export async function startProgram(
   t: Pick<TestContext, "after">,
   environment: Environment | ((databaseUrl: string) => Environment) = {},
-  { folder = REPOSITORY, onOutput = () => undefined }: ProgramOptions = {},
+  { folder = REPOSITORY, onOutput = () => undefined, direct = {} }: ProgramOptions = {},
 ): Promise<Program> {
   const postgresUrl = testEngine("postgres");
   const name = `stampede_test_${randomBytes(6).toString("hex")}`;
@@ -70,26 +74,27 @@ export async function startProgram(
   const port = await freePort();
   const adminToken = randomBytes(24).toString("hex");
   const url = `http://127.0.0.1:${port}`;
-  const start = (): Promise<Running> =>
-    run(
-      { url, folder, onOutput },
-      {
-        DATABASE_URL: databaseUrl,
-        ...(missing("redis") === false ? { REDIS_URL: testEngine("redis") } : {}),
-        ...(missing("kafka") === false ? { KAFKA_BROKERS: testEngine("kafka") } : {}),
-        HOST: "127.0.0.1",
-        PORT: String(port),
-        ADMIN_TOKEN: adminToken,
-        LOG_LEVEL: "warn",
-        ...(typeof environment === "function" ? environment(databaseUrl) : environment),
-      },
-    );
+  const added: Environment = {
+    DATABASE_URL: databaseUrl,
+    ...(missing("redis") === false ? { REDIS_URL: testEngine("redis") } : {}),
+    ...(missing("kafka") === false ? { KAFKA_BROKERS: testEngine("kafka") } : {}),
+    HOST: "127.0.0.1",
+    PORT: String(port),
+    ADMIN_TOKEN: adminToken,
+    LOG_LEVEL: "warn",
+    // How `npm run faults -- --workers 2` starts it; nobody knows of workers otherwise.
+    WORKERS: process.env["STAMPEDE_TEST_WORKERS"] ?? "1",
+    ...(typeof environment === "function" ? environment(databaseUrl) : environment),
+  };
+  const start = (): Promise<Running> => run({ url, folder, onOutput }, added);
   let current = await start();
   running = current;
   return {
     url,
     adminToken,
-    databaseUrl,
+    databaseUrl: direct.databaseUrl ?? databaseUrl,
+    redisUrl: direct.redisUrl ?? added["REDIS_URL"] ?? "",
+    brokers: direct.brokers ?? added["KAFKA_BROKERS"] ?? "",
     get pid() {
       return current.pid;
     },
@@ -111,7 +116,11 @@ type Running = {
 };
 
 async function run(
-  { url, folder, onOutput }: Required<ProgramOptions> & { readonly url: string },
+  {
+    url,
+    folder,
+    onOutput,
+  }: Required<Pick<ProgramOptions, "folder" | "onOutput">> & { readonly url: string },
   added: Environment,
 ): Promise<Running> {
   // Nothing of the tester's own shell may reach the program: a DATABASE_URL there names real data.
@@ -120,7 +129,7 @@ async function run(
   const flags = [...serverNodeFlags, "--inspect-port=127.0.0.1:0"];
   const child = spawn(process.execPath, [...flags, MAIN], {
     cwd: folder,
-    env: { PATH, HOME, ...serverEnvironment, ...added },
+    env: { PATH, HOME, NODE_COMPILE_CACHE: COMPILE_CACHE, ...serverEnvironment, ...added },
     stdio: ["ignore", "pipe", "pipe"],
   });
   await once(child, "spawn");
@@ -133,7 +142,7 @@ async function run(
   child.stderr.on("data", keep);
   const running = { child, pid: child.pid ?? 0, lastWords: () => output };
   try {
-    await ready(url, child);
+    await ready(url, { child, msMax: READY_MS_MAX * Number(added["WORKERS"]) });
   } catch (cause) {
     await kill(running);
     throw new Error(`The program did not start. Its last words:\n${output}`, { cause });
@@ -142,8 +151,11 @@ async function run(
 }
 
 /** Waits for /readyz, and for engines that are still coming up: a test needs its mechanism. */
-async function ready(url: string, child: ChildProcess): Promise<void> {
-  const deadline = performance.now() + READY_MS_MAX;
+async function ready(
+  url: string,
+  { child, msMax }: { readonly child: ChildProcess; readonly msMax: number },
+): Promise<void> {
+  const deadline = performance.now() + msMax;
   let last = "no answer from /readyz yet";
   while (performance.now() < deadline) {
     if (hasEnded(child)) {
@@ -159,7 +171,7 @@ async function ready(url: string, child: ChildProcess): Promise<void> {
     }
     await pause(POLL_MS);
   }
-  throw new Error(`It was not ready within ${READY_MS_MAX} ms; /readyz last said: ${last}`);
+  throw new Error(`It was not ready within ${msMax} ms; /readyz last said: ${last}`);
 }
 
 async function stop(running: Running): Promise<number | null> {
@@ -171,10 +183,12 @@ async function stop(running: Running): Promise<number | null> {
   return running.child.exitCode;
 }
 
-async function kill({ child }: Running): Promise<void> {
+/** With its workers: they would end by themselves, and might say something first. */
+async function kill({ child, pid }: Running): Promise<void> {
   if (hasEnded(child)) return;
-  child.kill("SIGKILL");
-  await once(child, "exit");
+  const ended = once(child, "exit");
+  await killTree(pid);
+  await ended;
 }
 
 function hasEnded(child: ChildProcess): boolean {

@@ -14,9 +14,9 @@ import {
   startKafka,
   startPostgres,
   startRedis,
-  testEngineVariables,
-} from "@stampede/infrastructure/embedded";
-import type { EngineName, RunningEngine } from "@stampede/infrastructure/embedded";
+} from "@stampede/launcher";
+import { testEngineVariables } from "@stampede/launcher/testing";
+import type { EngineName, RunningEngine } from "@stampede/launcher";
 import { withTestFolder } from "./test-folder.ts";
 
 const starts = { postgres: startPostgres, redis: startRedis, kafka: startKafka } as const;
@@ -83,14 +83,22 @@ type TestRun = {
   readonly environment: NodeJS.ProcessEnv;
   /** Ends the tests, each of their processes. */
   readonly signal: AbortSignal;
-  /** Called when all tests have ended; what it prints comes before the runner's own summary. */
-  readonly beforeSummary?: () => void;
+  /** Called with their exit code when all tests have ended; prints before the runner's own summary. */
+  readonly beforeSummary?: (code: number) => void;
 };
 
 /** Runs the files and resolves with the exit code, 1 where a signal ended the run. */
 export async function runTestFiles(run: TestRun): Promise<number> {
   return withTestFolder(async (folder) =>
-    runIn({ ...run, environment: { ...run.environment, TMPDIR: folder } }),
+    runIn({
+      ...run,
+      environment: {
+        ...run.environment,
+        TMPDIR: folder,
+        // Every test file is a process of its own, and most of what they load is the same.
+        NODE_COMPILE_CACHE: join(folder, "compile-cache"),
+      },
+    }),
   );
 }
 
@@ -128,7 +136,7 @@ async function runIn({
   // Whatever a test left behind in the group must not keep an engine's folder busy.
   if (pid !== undefined) signalGroup(pid, "SIGKILL");
   const held = await summary;
-  beforeSummary?.();
+  beforeSummary?.(code ?? 1);
   if (held !== null) process.stdout.write(held);
   return code ?? 1;
 }

@@ -9,10 +9,11 @@ const WAIT_MS_MAX = 15_000;
 
 export type NewEvent = {
   readonly name: string;
-  readonly mechanism: "row-lock" | "redis-counter" | "kafka-queue";
+  readonly mechanism: string;
   readonly limit: number;
   readonly opensAt?: string;
   readonly pace?: number;
+  readonly listed?: boolean;
 };
 export type OpenedEvent = { readonly id: string; readonly name: string; readonly claim: string };
 
@@ -145,7 +146,7 @@ export async function codeIn(card: Locator): Promise<string> {
 }
 
 /** The number ahead that a card shows now, or null while it is not known. */
-export async function aheadIn(card: Locator): Promise<number | null> {
+async function aheadIn(card: Locator): Promise<number | null> {
   const text = (await card.locator(".ahead").textContent()) ?? "";
   return /^[\d,]+$/.test(text) ? Number(text.replaceAll(",", "")) : null;
 }

@@ -1,14 +1,14 @@
 // What a run of tests leaves behind: nothing, also where a test was interrupted and ended none of its own.
 //
-// Red when `workingInside` in support/test-folder.ts finds nobody.
+// Red when `workingInside` in proof/support/test-folder.ts finds nobody.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { isAlive } from "@stampede/infrastructure/embedded";
-import { withTestFolder } from "./support/test-folder.ts";
+import { isAlive } from "@stampede/launcher";
+import { withTestFolder } from "./test-folder.ts";
 
 const skip = process.platform === "linux" ? false : "whose folder a process has is read from /proc";
 

@@ -13,7 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { commandLine, isAlive, signalGroup } from "@stampede/infrastructure/embedded";
+import { commandLine, isAlive, signalGroup } from "@stampede/launcher";
 
 const GONE_MS_MAX = 10_000;
 const POLL_MS = 20;

@@ -1,19 +1,24 @@
 // Every query of every dashboard and rule, asked of a real Prometheus that has watched the real program
-// through a rush on all three mechanisms, with the committed scrape configuration and rules.
+// through a rush on every mechanism, with the committed scrape configuration and rules.
 //
 // Red when a metric is renamed in packages/api or lab, when a panel or a rule names one that does not
 // exist, and when an alert fires although nothing is wrong.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { TestContext } from "node:test";
-import { freePort, missing } from "@stampede/infrastructure/embedded";
-import { startProgram } from "../support/program.ts";
-import type { Program } from "../support/program.ts";
-import { crowd, openEvent } from "../support/shopper.ts";
+import { mechanisms } from "@stampede/infrastructure";
+import { freePort } from "@stampede/launcher";
+import { missing, until } from "@stampede/launcher/testing";
+import { startProgram } from "@stampede/proof/support/program.ts";
+import type { Program } from "@stampede/proof/support/program.ts";
+import { crowd, openEvent } from "@stampede/proof/support/shopper.ts";
 import { dashboardFiles, drawnPanels } from "./support/dashboards.ts";
-import { startPrometheus, until } from "./support/prometheus.ts";
+import { startPrometheus } from "./support/prometheus.ts";
 import type { Prometheus } from "./support/prometheus.ts";
 import { metricNames, substitute } from "./support/promql.ts";
 import { rules } from "./support/rules.ts";
@@ -23,7 +28,6 @@ const skip = missing("postgres", "redis", "kafka") || prometheusMissing();
 
 const PEOPLE = 300;
 const LIMIT = 100;
-const MECHANISMS = ["row-lock", "redis-counter", "kafka-queue"] as const;
 const PACE = 30;
 const RUSH_MS_MAX = 60_000;
 /** Rows are counted every five seconds, and scraped within another one. */
@@ -34,7 +38,7 @@ const ITS_OWN = new Set(["ALERTS", "ALERTS_FOR_STATE"]);
 /** Its counter is the kernel's: whatever else runs on the machine may make it ring. */
 const OF_THE_MACHINE = new Set(["StampedeListenOverflow"]);
 
-describe("Prometheus, after a rush on all three mechanisms", { skip }, () => {
+describe("Prometheus, after a rush on every mechanism", { skip }, () => {
   let prometheus: Prometheus;
   let names: ReadonlySet<string>;
   let sinceMs = 0;
@@ -60,19 +64,21 @@ describe("Prometheus, after a rush on all three mechanisms", { skip }, () => {
     sinceMs = Date.now();
     await firstSales(program);
     const claimed = "sum by (mechanism) (stampede_claims_total) > 0";
-    await seen(prometheus, `count_over_time((${claimed})[10s:1s]) >= 3`, MECHANISMS.length);
+    await seen(prometheus, `count_over_time((${claimed})[10s:1s]) >= 3`, mechanisms.length);
     await seen(
       prometheus,
       "max_over_time(mechanism:stampede_claims:rate5s[1m]) > 0",
-      MECHANISMS.length,
+      mechanisms.length,
     );
     rushMs = Date.now();
-    await rush(program, labPort);
+    const out = mkdtempSync(join(tmpdir(), "stampede-dashboards-"));
+    cleanups.defer(() => rmSync(out, { recursive: true, force: true }));
+    await rush(program, { labPort, out });
     // A busy machine scrapes late: only what never comes is a failure.
     const crowd = `max_over_time(mechanism:stampede_claims:rate5s[2m]) > ${PEOPLE / 10}`;
-    await seen(prometheus, crowd, MECHANISMS.length);
-    await seen(prometheus, `stampede_event_coupon_issues == ${LIMIT}`, MECHANISMS.length);
-    await seen(prometheus, "stampede_event_sold_out_timestamp_seconds", MECHANISMS.length);
+    await seen(prometheus, crowd, mechanisms.length);
+    await seen(prometheus, `stampede_event_coupon_issues == ${LIMIT}`, mechanisms.length);
+    await seen(prometheus, "stampede_event_sold_out_timestamp_seconds", mechanisms.length);
     names = new Set((await prometheus.get("label/__name__/values")) as string[]);
   });
 
@@ -101,7 +107,7 @@ describe("Prometheus, after a rush on all three mechanisms", { skip }, () => {
           values.every((timeMs) => timeMs > sinceMs - 60_000 && timeMs <= Date.now()),
         );
         assert.equal(events.length, series.length);
-        assert.ok(events.length >= MECHANISMS.length);
+        assert.ok(events.length >= mechanisms.length);
       });
     }
   }
@@ -129,7 +135,7 @@ describe("Prometheus, after a rush on all three mechanisms", { skip }, () => {
     }
   });
 
-  for (const mechanism of MECHANISMS) {
+  for (const { name: mechanism } of mechanisms) {
     test(`saw the very first claims of ${mechanism}: counters start at 0 and not at their first value`, async () => {
       const rate = await prometheus.range(
         `mechanism:stampede_claims:rate5s{mechanism="${mechanism}"}`,
@@ -164,7 +170,7 @@ describe("Prometheus, after a rush on all three mechanisms", { skip }, () => {
     const events = (await prometheus.get("label/event/values", {
       "match[]": "stampede_event_limit",
     })) as string[];
-    assert.ok(events.length >= MECHANISMS.length);
+    assert.ok(events.length >= mechanisms.length);
   });
 });
 
@@ -176,29 +182,33 @@ async function seen(prometheus: Prometheus, expression: string, least: number): 
       };
       return result.length >= least;
     },
-    { msMax: SEEN_MS_MAX, what: `${least} of ${expression}` },
+    `Prometheus has ${least} series of ${expression}`,
+    { msMax: SEEN_MS_MAX, pollMs: 50, errorIsNotYet: true },
   );
 }
 
 /**
- * The first claims that the program ever sees, of each mechanism. The line of v3 has a pace and takes
- * two seconds: without one nobody would wait long enough to be told how long.
+ * The first claims that the program ever sees, of each mechanism. A line has a pace and takes two
+ * seconds: without one nobody would wait long enough to be told how long.
  */
 async function firstSales(program: Program): Promise<void> {
-  for (const mechanism of MECHANISMS) {
-    const pace = mechanism === "kafka-queue" ? { pace: PACE } : {};
+  for (const { name: mechanism, queues } of mechanisms) {
+    const pace = queues ? { pace: PACE } : {};
     const event = await openEvent(program, { name: "First", mechanism, limit: LIMIT, ...pace });
     await crowd(program, { event, people: 2 * PACE });
   }
 }
 
 /** `npm run rush` as a person types it, with its metrics served meanwhile. */
-async function rush({ url, adminToken, databaseUrl }: Program, labPort: number): Promise<void> {
+async function rush(
+  { url, adminToken, databaseUrl }: Program,
+  { labPort, out }: { readonly labPort: number; readonly out: string },
+): Promise<void> {
   const { PATH = "", HOME = "" } = process.env;
   const options = ["--users", PEOPLE, "--limit", LIMIT, "--repeat", 2, "--metrics-port", labPort];
   const child = spawn(
     process.execPath,
-    ["lab/crowd/rush.ts", "--url", url, ...options.map(String)],
+    ["lab/compare/main.ts", "rush", "--url", url, "--out", out, ...options.map(String)],
     {
       cwd: repository,
       env: { PATH, HOME, ADMIN_TOKEN: adminToken, DATABASE_URL: databaseUrl },

@@ -8,7 +8,7 @@ import { fieldsOf, healthPort, listOf, mountsOf, stringsIn, variablesIn } from "
 const passedUnread: ReadonlySet<string> = new Set<string>();
 
 /** The names that config.ts reads, out of its text. */
-export function namesInConfig(configText: string): readonly string[] {
+function namesInConfig(configText: string): readonly string[] {
   const names = Array.from(configText.matchAll(/\bread\("(?<name>[A-Z_]+)"\)/g), ({ groups }) =>
     String(groups?.["name"]),
   );
@@ -16,7 +16,7 @@ export function namesInConfig(configText: string): readonly string[] {
 }
 
 /** The services that run our server: those that are told a ROLE. */
-export function serversOf({ services }: Deployment): readonly (readonly [string, Fields])[] {
+function serversOf({ services }: Deployment): readonly (readonly [string, Fields])[] {
   return Object.entries(services).filter(
     ([, service]) => fieldsOf(service["environment"])["ROLE"] !== undefined,
   );

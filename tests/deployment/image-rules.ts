@@ -89,7 +89,7 @@ export function imageFaults(dockerfile: string, project: Project): readonly stri
     ...baseFaults(instructions, project.manifest),
     ...installFaults(instructions),
     ...serverFaults(app, project),
-    ...["app", "load"].flatMap((stage) => rootFaults(stageOf(instructions, stage), stage)),
+    ...["app", "demo", "load"].flatMap((stage) => rootFaults(stageOf(instructions, stage), stage)),
   ];
 }
 
@@ -134,10 +134,10 @@ function serverFaults(app: readonly Instruction[], project: Project): readonly s
   return [
     ...(JSON.stringify(JSON.parse(command)) === JSON.stringify(wanted)
       ? []
-      : [`CMD is not what embedded/server.ts says: ${JSON.stringify(wanted)}`]),
+      : [`CMD is not what launcher/src/server.ts says: ${JSON.stringify(wanted)}`]),
     ...Object.entries(project.serverEnvironment)
       .filter(([name, value]) => !environment.has(`${name}=${value}`))
-      .map(([name, value]) => `ENV ${name}=${value} is missing, which embedded/server.ts sets`),
+      .map(([name, value]) => `ENV ${name}=${value} is missing, which launcher/src/server.ts sets`),
   ];
 }
 

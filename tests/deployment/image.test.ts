@@ -5,13 +5,9 @@ import assert from "node:assert/strict";
 import { cpSync, existsSync, mkdirSync, readdirSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
 import { describe, test } from "node:test";
-import {
-  freePort,
-  missing,
-  serverEnvironment,
-  serverNodeFlags,
-  testEngine,
-} from "@stampede/infrastructure/embedded";
+import { mechanisms } from "@stampede/infrastructure";
+import { freePort, serverEnvironment, serverNodeFlags } from "@stampede/launcher";
+import { missing, testEngine } from "@stampede/launcher/testing";
 import { fieldsOf, readFile, root } from "./compose-model.ts";
 import { copiesOf, ignores, imageFaults, instructionsOf, stageOf } from "./image-rules.ts";
 import type { Instruction } from "./image-rules.ts";
@@ -43,7 +39,7 @@ describe(".dockerignore", () => {
 
   test("keeps secrets, data, tests and installed packages out of the build", () => {
     const ignored = ignores(dockerignore);
-    const kept = [".env", ".stampede/postgres", "tests/run.ts", "node_modules/x", ".git/config"];
+    const kept = [".env", ".stampede/postgres", "proof/run.ts", "node_modules/x", ".git/config"];
     for (const path of [...kept, "packages/api/node_modules/x", "packages/api/test/a.ts"]) {
       assert.ok(ignored(path), path);
     }
@@ -123,6 +119,17 @@ function copyInto(folder: string, step: Instruction): void {
   }
 }
 
+/** Neither launcher nor lab nor proof: what a shop runs is what a shop needs. */
+const IN_THE_IMAGE = [
+  ".npmrc",
+  "node_modules",
+  "package-lock.json",
+  "package.json",
+  "packages",
+  "web",
+];
+const PACKAGES_IN_THE_IMAGE = ["api", "domain", "infrastructure"];
+
 const skip = missing("postgres", "redis", "kafka");
 
 test(
@@ -139,6 +146,8 @@ test(
       store.filter((name) => unwanted.test(name)),
       [],
     );
+    assert.deepEqual(readdirSync(folder).toSorted(), IN_THE_IMAGE);
+    assert.deepEqual(readdirSync(join(folder, "packages")).toSorted(), PACKAGES_IN_THE_IMAGE);
     assert.ok(!existsSync(join(folder, "packages/api/test")));
 
     const port = await freePort();
@@ -165,8 +174,8 @@ test(
     });
     const demo = {
       command: process.execPath,
-      args: ["packages/infrastructure/src/embedded/demo.ts", url],
-      folder,
+      args: ["demo/demo.ts", url],
+      folder: await builtFolder(t, ["demo"]),
       uid: nobody,
       environment: { ADMIN_TOKEN: adminToken },
     };
@@ -174,20 +183,18 @@ test(
     // Started again, it finds them there.
     await runToEnd("the demo events, again", demo);
     const list = fieldsOf(await (await fetch(`${url}/events`)).json());
-    assert.equal((list["events"] as unknown[]).length, 3);
+    const events = (list["events"] as unknown[]).map(fieldsOf);
+    assert.equal(events.length, mechanisms.length);
     for (const path of ["/", "/openapi.json", "/metrics"]) {
       assert.ok(await answers(url + path), `GET ${path}`);
     }
-    for (const [version, event] of [
-      ["v1", "demo-row-lock"],
-      ["v2", "demo-redis-counter"],
-      ["v3", "demo-kafka-queue"],
-    ]) {
-      const claim = await fetch(`${url}/${version}/events/${event}/issues`, {
+    for (const { name, queues } of mechanisms) {
+      const event = events.find(({ mechanism }) => mechanism === name);
+      const claim = await fetch(`${url}${String(event?.["claim"])}`, {
         method: "POST",
         headers: { "x-user-id": "ana" },
       });
-      assert.equal(claim.status, version === "v3" ? 202 : 201, await claim.text());
+      assert.equal(claim.status, queues ? 202 : 201, await claim.text());
     }
     assert.equal(await server.stop(), 0, server.output());
   },
@@ -206,7 +213,7 @@ test("the load image's folder runs JMeter's command", async (context) => {
 });
 
 test("the demo events fail loudly where they cannot be made", async () => {
-  const script = "packages/infrastructure/src/embedded/demo.ts";
+  const script = "packages/launcher/src/demo.ts";
   const run = { command: process.execPath, args: [script], folder: root, environment: {} };
   await assert.rejects(runToEnd("demo", run), /ADMIN_TOKEN=\.\.\. node demo\.ts URL/);
 });

@@ -3,6 +3,7 @@
 // where a program lies, and for Kafka the flags that make a Java start quickly.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { until } from "@stampede/launcher/testing";
 import {
   EngineUnavailable,
   findKafka,
@@ -10,11 +11,11 @@ import {
   freePort,
   startPostgres,
   type KafkaProgram,
-} from "@stampede/infrastructure/embedded";
+} from "@stampede/launcher";
 import { fieldsOf, interpolated, listOf, mountsOf, readFile, root } from "./compose-model.ts";
 import type { Deployment, Fields } from "./compose-model.ts";
 import { ask } from "./own-database.ts";
-import { ownFolder, replacedExactly, runToEnd, start, untilTrue } from "./processes.ts";
+import { ownFolder, patience, replacedExactly, runToEnd, start } from "./processes.ts";
 import type { Cleanup, Running } from "./processes.ts";
 
 export type Values = Readonly<Record<string, string>>;
@@ -149,8 +150,10 @@ async function nativeRedis(
     isReady: async () => redisSays(port),
   });
   if (options.master !== undefined) {
-    await untilTrue("the replica has its copy", async () =>
-      redis.output().includes("MASTER <-> REPLICA sync: Finished with success"),
+    await until(
+      () => redis.output().includes("MASTER <-> REPLICA sync: Finished with success"),
+      "the replica has its copy",
+      patience,
     );
   }
   return { url: `redis://:${environment["REDIS_PASSWORD"]}@127.0.0.1:${port}`, port };

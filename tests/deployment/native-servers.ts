@@ -1,4 +1,4 @@
-import { freePort, serverEnvironment } from "@stampede/infrastructure/embedded";
+import { freePort, serverEnvironment } from "@stampede/launcher";
 import { fieldsOf, readFile, root } from "./compose-model.ts";
 import type { Deployment } from "./compose-model.ts";
 import { instructionsOf, stageOf } from "./image-rules.ts";

@@ -7,6 +7,7 @@
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import { rush, type Attempt } from "@stampede/lab";
+import { until } from "@stampede/launcher/testing";
 import {
   askEverybody,
   claimUntilAnswered,
@@ -17,14 +18,14 @@ import {
   unsettled,
   verdict,
   type Sale,
-} from "../faults/support/sale.ts";
-import type { Program } from "../support/program.ts";
+} from "@stampede/proof/faults/support/sale.ts";
+import type { Program } from "@stampede/proof/support/program.ts";
 import { composeOf } from "./compose-model.ts";
 import { kafkaMissing, nativeEngines } from "./native-engines.ts";
 import { nativeServer } from "./native-servers.ts";
 import { ask } from "./own-database.ts";
 import { nginxMissing, startNginx } from "./own-nginx.ts";
-import { inReverse, untilTrue } from "./processes.ts";
+import { inReverse, patience } from "./processes.ts";
 
 const values = {
   POSTGRES_PASSWORD: "of-postgres",
@@ -77,7 +78,7 @@ test(
           const waiting = { spreadMs: 2_000, deadlineMs: 15_000 };
           // Fewer than there are coupons, so that however slow the stop is, the sale goes on after it.
           const before = claimUntilAnswered(sale, people(140), waiting);
-          await untilTrue("a part is issued", async () => (await issuedOf(sale)) >= 30);
+          await until(async () => (await issuedOf(sale)) >= 30, "a part is issued", patience);
           await second.running.stop(signal);
           const after = claimUntilAnswered(sale, people(60), waiting);
           await isRight(sale, [...(await before), ...(await after)]);
@@ -103,7 +104,7 @@ test(
       const sales = await Promise.all(opening);
       const waiting = { spreadMs: 3_000, deadlineMs: 20_000 };
       const claims = sales.map((sale) => claimUntilAnswered(sale, people(20), waiting));
-      await untilTrue("a part is issued", async () => (await issuedOf(sales[0]!)) >= 2);
+      await until(async () => (await issuedOf(sales[0]!)) >= 2, "a part is issued", patience);
       await brokers[1]!.running.stop("SIGKILL");
       for (const [at, sale] of sales.entries()) await isRight(sale, await claims[at]!);
     });
@@ -121,9 +122,9 @@ async function rightSales(
       const crowd = { mechanism, users: 200, limit: 20, streams: 5 };
       const result = await rush({ url, adminToken, databaseUrl, ...crowd });
       assert.deepEqual(result.violations, []);
-      assert.deepEqual(result.unclean, []);
+      assert.deepEqual(result.voidReasons, []);
       assert.equal(result.issuedRows, 20);
-      assert.deepEqual(result.watchers, { streams: 5, sawEnd: 5, reconnects: 0 });
+      assert.deepEqual(result.watching, { streams: 5, sawEnd: 5, reconnects: 0 });
     });
   }
 }

@@ -7,7 +7,7 @@ import { createServer } from "node:http";
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
-import { freePort } from "@stampede/infrastructure/embedded";
+import { freePort } from "@stampede/launcher";
 import { nginxMissing, startNginx } from "./own-nginx.ts";
 import type { Cleanup } from "./processes.ts";
 
@@ -48,8 +48,8 @@ function issue(_request: IncomingMessage, response: ServerResponse): void {
   response.writeHead(201, { "content-type": "application/json" }).end('{"status":"issued"}');
 }
 
-async function claim(url: string, person: string): Promise<Response> {
-  return fetch(`${url}/v1/events/spring/issues`, {
+async function claim(url: string, person: string, version = "v1"): Promise<Response> {
+  return fetch(`${url}/${version}/events/spring/issues`, {
     method: "POST",
     headers: { "x-user-id": person },
     signal: AbortSignal.timeout(10_000),
@@ -96,6 +96,16 @@ test(
     );
   },
 );
+
+test("a lost claim on any version's path is told where to ask", { skip }, async (t) => {
+  const app = await door(t, (request) => request.socket.destroy());
+  const url = await startNginx(t, { app: app.address, api2: app.address });
+  for (const version of ["v1", "v4", "v12"]) {
+    const answer = await claim(url, "ana", version);
+    const body: Record<string, unknown> = JSON.parse(await answer.text());
+    assert.equal(body["statusUrl"], "/events/spring/issues/me", version);
+  }
+});
 
 test("a question that was lost is asked at the other process", { skip }, async (t) => {
   const app = await door(t, (request) => request.socket.destroy());

@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
-import { freePort } from "@stampede/infrastructure/embedded";
+import { freePort } from "@stampede/launcher";
 import { readFile } from "./compose-model.ts";
 import {
   findProgram,

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { chmodSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
+import { until } from "@stampede/launcher/testing";
 
 /** A test context, or what stands for one. */
 export type Cleanup = { readonly after: (run: () => unknown) => void };
@@ -25,7 +25,8 @@ export function inReverse(t: Cleanup): Cleanup {
 }
 
 const readyMsMax = 60_000;
-const pollMs = 50;
+/** How long the parts of a deployment are waited for. */
+export const patience = { msMax: readyMsMax, pollMs: 50 };
 const stopMsMax = 20_000;
 const outputCharactersMax = 8_000;
 
@@ -98,10 +99,14 @@ export async function start(t: Cleanup, program: Program): Promise<Running> {
     return child.exitCode;
   };
   t.after(() => stop());
-  await untilTrue(`${title} is ready`, async () => {
-    if (hasEnded()) throw new Error(`${title} ended before it was ready:\n${output}`);
-    return program.isReady();
-  }).catch((cause: unknown) => {
+  await until(
+    async () => {
+      if (hasEnded()) throw new Error(`${title} ended before it was ready:\n${output}`);
+      return program.isReady();
+    },
+    `${title} is ready`,
+    patience,
+  ).catch((cause: unknown) => {
     throw new Error(`${title} did not get ready:\n${output}`, { cause });
   });
   return { pid: child.pid ?? 0, output: () => output, stop };
@@ -133,14 +138,6 @@ export async function runToEnd(
   });
   if (code !== 0) throw new Error(`${title} failed (${code}):\n${output}`);
   return output;
-}
-
-export async function untilTrue(what: string, isTrue: () => Promise<boolean>): Promise<void> {
-  const endMs = performance.now() + readyMsMax;
-  while (!(await isTrue())) {
-    if (performance.now() > endMs) throw new Error(`not within ${readyMsMax} ms: ${what}`);
-    await pause(pollMs);
-  }
 }
 
 /** Whether a GET is answered 200, now. */

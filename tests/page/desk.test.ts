@@ -3,11 +3,11 @@ import { test } from "node:test";
 import type { TestContext } from "node:test";
 import type { BrowserContextOptions, Locator, Page } from "playwright-core";
 
-import { missing } from "@stampede/infrastructure/embedded";
-import { reasonToSkip, startBrowser } from "../support/browser.ts";
-import { startProgram } from "../support/program.ts";
-import { claimAs, crowd, openEvent, shopper } from "../support/shopper.ts";
-import type { Shopper } from "../support/shopper.ts";
+import { missing, until } from "@stampede/launcher/testing";
+import { reasonToSkip, startBrowser } from "@stampede/proof/support/browser.ts";
+import { startProgram } from "@stampede/proof/support/program.ts";
+import { claimAs, crowd, openEvent, shopper } from "@stampede/proof/support/shopper.ts";
+import type { Shopper } from "@stampede/proof/support/shopper.ts";
 
 const skip = reasonToSkip() ?? missing("postgres", "redis", "kafka");
 /** A minus that begins a number, and not one within an id. */
@@ -61,14 +61,15 @@ test("the live desk, in a real browser on the real program", { skip }, async (t)
       /^v2: half within [\d.]+ m?s, 95 % within/,
     );
     for (const [chart, color] of [
-      ["answers", "redis-counter"],
-      ["latency", "redis-counter"],
+      ["answers", "mechanism-2"],
+      ["latency", "mechanism-2"],
       ["outcomes", "issued"],
       ["stock", "event-"],
     ] as const) {
       await until(
         async () => (await pixels(page, chart, color)) > DRAWN_PIXELS_MIN,
-        `${color} in #${chart}`,
+        `the page draws ${color} in #${chart}`,
+        WAIT,
       );
     }
     assert.doesNotMatch(await textOf(page, "main"), WRONG_NUMBER);
@@ -88,7 +89,8 @@ test("the live desk, in a real browser on the real program", { skip }, async (t)
       await numberIn(page.locator("#tile-remaining"), (left) => left === 40);
       await until(
         async () => (await pixels(page, "line", "event-")) > DRAWN_PIXELS_MIN,
-        "line that is drawn",
+        "the page draws the line",
+        WAIT,
       );
     },
   );
@@ -138,7 +140,7 @@ test("the live desk, in a real browser on the real program", { skip }, async (t)
     await page.getByText("Paused. The charts stand still").waitFor();
     await crowd(program, { event, people: 20 });
     const before = requests.length;
-    await until(() => requests.length >= before + 3, "three more readings");
+    await until(() => requests.length >= before + 3, "the page reads three more times", WAIT);
     assert.equal(await textOf(page, "#tile-answers"), "0");
     await page.getByRole("button", { name: "Continue" }).click();
     await seen(page, "answers", / 20 in all\.$/);
@@ -177,7 +179,8 @@ test("the live desk, in a real browser on the real program", { skip }, async (t)
       assert.equal(await width(), 320);
       await until(
         async () => (await pixels(page, "stock", "event-")) > DRAWN_PIXELS_MIN,
-        "line in its colour",
+        "the page draws the line in its colour",
+        WAIT,
       );
       for (const chart of CHARTS) assert.equal(await page.locator(`#${chart} canvas`).count(), 1);
     }
@@ -190,12 +193,14 @@ test("the live desk, in a real browser on the real program", { skip }, async (t)
     await seen(page, "stock", /봄 쿠폰: 9장 중 8장 남았습니다\./);
     await until(
       async () => (await pixels(page, "stock", "event-")) > DRAWN_PIXELS_MIN,
-      "light colours",
+      "the page draws in light colours",
+      WAIT,
     );
     await page.emulateMedia({ colorScheme: "dark" });
     await until(
       async () => (await pixels(page, "stock", "event-")) > DRAWN_PIXELS_MIN,
-      "dark colours",
+      "the page draws in dark colours",
+      WAIT,
     );
     await page.getByRole("button", { name: "English" }).click();
     await page.reload();
@@ -223,7 +228,7 @@ test("the live desk, in a real browser on the real program", { skip }, async (t)
   });
 });
 
-const WAIT_MS_MAX = 15_000;
+const WAIT = { msMax: 15_000, pollMs: 50 };
 /** More than a chart without data has: a few seconds of one line on a narrow page. */
 const DRAWN_PIXELS_MIN = 5;
 
@@ -233,7 +238,11 @@ async function textOf(page: Page, selector: string): Promise<string> {
 
 /** Waits for the sentence under a chart. */
 async function seen(page: Page, chart: string, sentence: RegExp): Promise<void> {
-  await page.locator(`#${chart} .summary`).getByText(sentence).waitFor();
+  const summary = `#${chart} .summary`;
+  const isSeen = async (): Promise<boolean> => sentence.test(await textOf(page, summary));
+  await until(isSeen, `${summary} says ${sentence}`, WAIT).catch(async (error: unknown) => {
+    throw new Error(`${summary} says "${await textOf(page, summary)}"`, { cause: error });
+  });
 }
 
 /** The first number that a tile shows and that is accepted. */
@@ -245,17 +254,10 @@ async function numberIn(tile: Locator, accept: (value: number) => boolean): Prom
       seen = /^[\d.]+$/.test(text) ? Number(text) : null;
       return seen !== null && accept(seen);
     },
-    `a number in ${String(tile)}`,
+    `${String(tile)} shows the number`,
+    WAIT,
   );
   return seen ?? Number.NaN;
-}
-
-async function until(isTrue: () => Promise<boolean> | boolean, what: string): Promise<void> {
-  const deadline = performance.now() + WAIT_MS_MAX;
-  while (!(await isTrue())) {
-    if (performance.now() > deadline) throw new Error(`no ${what} within ${WAIT_MS_MAX} ms`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
 }
 
 /** How many pixels of a chart have one of the colours whose names begin so, as of now. */
@@ -263,8 +265,8 @@ async function pixels(page: Page, chart: string, color: string): Promise<number>
   const counted: unknown = await page.evaluate(`(() => {
     const canvas = document.querySelector("#${chart} canvas");
     const style = getComputedStyle(document.documentElement);
-    const names = ["row-lock", "redis-counter", "kafka-queue", "issued", "queued",
-      ...[1, 2, 3, 4, 5, 6].map((index) => "event-" + index)];
+    const names = ["issued", "queued", ...["mechanism-", "event-"].flatMap((kind) =>
+      [1, 2, 3, 4, 5, 6].map((index) => kind + index))];
     const wanted = new Set(names.filter((name) => name.startsWith("${color}")).map((name) =>
       parseInt(style.getPropertyValue("--chart-" + name).trim().slice(1), 16)));
     const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);

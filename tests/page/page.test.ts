@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { missing } from "@stampede/infrastructure/embedded";
-import { reasonToSkip, startBrowser } from "../support/browser.ts";
-import { startProgram } from "../support/program.ts";
+import { mechanisms } from "@stampede/infrastructure";
+import { missing } from "@stampede/launcher/testing";
+import { reasonToSkip, startBrowser } from "@stampede/proof/support/browser.ts";
+import { startProgram } from "@stampede/proof/support/program.ts";
 import {
   cardIn,
   claimAs,
@@ -13,18 +14,17 @@ import {
   shopper,
   statusOf,
   watchAhead,
-} from "../support/shopper.ts";
+} from "@stampede/proof/support/shopper.ts";
 
 const CODE = /^[0-9A-HJKMNP-TV-Z]{26}$/;
 const skip = reasonToSkip() ?? missing("postgres", "redis", "kafka");
-const MECHANISMS = ["row-lock", "redis-counter", "kafka-queue"] as const;
 
 test("the page, in a real browser on the real program", { skip }, async (t) => {
   const program = await startProgram(t);
   const browser = await startBrowser(t);
   const stage = { browser, program };
 
-  for (const mechanism of MECHANISMS) {
+  for (const { name: mechanism } of mechanisms) {
     await t.test(`gives a coupon by ${mechanism}, the one that the server holds`, async (t) => {
       const event = await openEvent(program, { name: `Gift ${mechanism}`, mechanism, limit: 5 });
       const { card, page, userId } = await shopper(t, stage);

@@ -7,13 +7,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Page } from "playwright-core";
 
-import { missing } from "@stampede/infrastructure/embedded";
-import { reasonToSkip, startBrowser } from "../support/browser.ts";
-import { startJwtProgram } from "../support/jwt-program.ts";
-import type { Keyring } from "../support/jwt-program.ts";
-import { codeIn, openEvent, shopper } from "../support/shopper.ts";
-import type { OpenedEvent } from "../support/shopper.ts";
-import type { Program } from "../support/program.ts";
+import { missing } from "@stampede/launcher/testing";
+import { reasonToSkip, startBrowser } from "@stampede/proof/support/browser.ts";
+import { startJwtProgram } from "@stampede/proof/support/jwt-program.ts";
+import type { Keyring } from "@stampede/proof/support/jwt-program.ts";
+import { codeIn, openEvent, shopper } from "@stampede/proof/support/shopper.ts";
+import type { OpenedEvent } from "@stampede/proof/support/shopper.ts";
+import type { Program } from "@stampede/proof/support/program.ts";
 
 const skip = reasonToSkip() ?? missing("postgres", "redis", "kafka");
 const AHEAD = 40;

@@ -2,35 +2,31 @@
 // v2, for Kafka's ack in v3), and after the commit without having read the answer.
 //
 // Half a request does nothing. A hang-up later on is no way to take a claim back: the row may come, and
-// whoever claims again finds it (fact F7 of docs/guarantees.md: a lost connection cancels nothing).
+// whoever claims again finds it (fact F7 of docs/dictionary.md: a lost connection cancels nothing).
 //
 // Red when a claim is applied before its request is whole (a claim's body is parsed before its handler
 // runs), or when a retry does not find the row that is there (`facts.mine` in decideClaim; the member
-// check in redis/claim.lua; `reading.mine` in kafka-queue-issuer.ts).
+// check in redis-counter/claim.lua; `reading.mine` in kafka-queue-issuer.ts).
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { Socket } from "node:net";
-import { test } from "node:test";
-import type { TestContext } from "node:test";
 import type { Attempt } from "@stampede/lab";
-import { whileRowHeld } from "./support/held-row.ts";
-import { finishRow, startBehindProxies } from "./support/proxy-program.ts";
-import type { ProxiedProgram } from "./support/proxy-program.ts";
-import { openRaw, withoutAnswer } from "./support/raw-claim.ts";
-import { faultRow } from "./support/row.ts";
-import type { Row } from "./support/row.ts";
+import { until } from "@stampede/launcher/testing";
+import type { FaultCase, Stage } from "../case.ts";
+import { finish } from "../finish.ts";
+import { MECHANISMS, queues, only } from "../mechanisms.ts";
+import { whileRowHeld } from "../support/held-row.ts";
+import type { ProxiedProgram } from "../support/proxy-program.ts";
+import { openRaw, withoutAnswer } from "../support/raw-claim.ts";
 import {
   claimAtOnce,
   claimUntilAnswered,
-  engineMissing,
-  MECHANISMS,
   openSale,
   people,
   readStored,
   tally,
-  until,
-} from "./support/sale.ts";
-import type { Sale } from "./support/sale.ts";
+} from "../support/sale.ts";
+import type { Sale } from "../support/sale.ts";
 
 const LIMIT = 60;
 /** Come in the end and take what is left. */
@@ -42,34 +38,35 @@ const RETRY_MS_MAX = 10_000;
 const CAME_LATER = "a row came for a person who had hung up and never asked again";
 const FOUND = "a retry found the row of a claim whose answer nobody read";
 
-test("clients hang up in the middle of their claims", { skip: engineMissing }, async (t) => {
-  const at = await startBehindProxies(t);
-  for (const mechanism of MECHANISMS) {
-    const title = `${mechanism}: half a request does nothing, a whole one at most once`;
-    await t.test(title, async (t) => {
-      const fault = "clients hang up before the request ends, while it waits, after the commit";
-      const row = faultRow(t, { row: "N2", mechanism, fault, expects: [CAME_LATER, FOUND] });
-      const sale = await openSale(at.program, { mechanism, limit: LIMIT });
-      const stage = { t, sale, row };
-      const early = await hangUpEarly(stage);
-      const { told: waited, away } = await hangUpWaiting(at, stage);
-      const late = await hangUpAfterCommit(stage);
-      const healedMs = performance.now();
-      const crowd = await claimAtOnce(sale, people(CROWD));
-      const told = [...early, ...waited, ...late, ...crowd];
-      const { rows } = await finishRow(row, sale, told, healedMs);
-      if (rows.some(({ userId }) => away.includes(userId))) row.met(CAME_LATER);
-    });
-  }
-});
+export const hangUpCase: FaultCase = {
+  id: "N2",
+  mechanisms: MECHANISMS,
+  apart: true,
+  injects: "clients hang up before the request ends, while it waits, after the commit",
+  holds: "half a request does nothing, a whole one at most once",
+  runs: "proof",
+  expects: [CAME_LATER, FOUND],
+  place: "proxied",
+  async run(stage) {
+    const { at } = stage;
+    const sale = await openSale(at.program, { mechanism: only(stage), limit: LIMIT });
+    const hanging = { ...stage, sale };
+    const early = await hangUpEarly(hanging);
+    const { told: waited, away } = await hangUpWaiting(at, hanging);
+    const late = await hangUpAfterCommit(hanging);
+    const crowd = await claimAtOnce(sale, people(CROWD));
+    const { rows } = await finish(stage, sale, [...early, ...waited, ...late, ...crowd]);
+    if (rows.some(({ userId }) => away.includes(userId))) stage.met(CAME_LATER);
+  },
+};
 
-type Stage = { readonly t: TestContext; readonly sale: Sale; readonly row: Row };
+type HangingUp = Pick<Stage, "t" | "injected" | "met"> & { readonly sale: Sale };
 
 type HungUp = { readonly person: string; readonly socket: Socket; readonly sentMs: number };
 
 /** No byte of the ends of these requests is ever sent: the judge takes any row of theirs as wrong. */
-async function hangUpEarly(stage: Stage): Promise<Attempt[]> {
-  const { sale, row } = stage;
+async function hangUpEarly(stage: HangingUp): Promise<Attempt[]> {
+  const { sale } = stage;
   const requests = (["end", "reset"] as const).flatMap((how) =>
     halfRequests(sale).map((request) => ({ how, request })),
   );
@@ -83,7 +80,7 @@ async function hangUpEarly(stage: Stage): Promise<Attempt[]> {
     else socket.resetAndDestroy();
   }
   await hasRead(sale);
-  row.injected(opened.length);
+  stage.injected(opened.length);
   return opened.map(({ person, sentMs }) =>
     withoutAnswer(sale, person, { sentMs, fault: "unsent" }),
   );
@@ -92,9 +89,9 @@ async function hangUpEarly(stage: Stage): Promise<Attempt[]> {
 /** Half of them claim again at once, the others never do; those are `away`. */
 async function hangUpWaiting(
   at: ProxiedProgram,
-  stage: Stage,
+  stage: HangingUp,
 ): Promise<{ readonly told: readonly Attempt[]; readonly away: readonly string[] }> {
-  const { sale, row } = stage;
+  const { sale } = stage;
   const persons = people(AT_EACH_MOMENT);
   const cut = await whileHeld(at, sale, async (untilWaited) => {
     const opened = await sendWhole(stage, persons);
@@ -105,18 +102,18 @@ async function hangUpWaiting(
     await hasRead(sale);
     return lost;
   });
-  row.injected(cut.length);
+  stage.injected(cut.length);
   const [back, away] = [persons.slice(0, AT_EACH_MOMENT / 2), persons.slice(AT_EACH_MOMENT / 2)];
   const again = await claimUntilAnswered(sale, back, { spreadMs: 0, deadlineMs: RETRY_MS_MAX });
   const { issued = 0, replay = 0, queued = 0 } = tally(again);
-  const answered = sale.mechanism === "kafka-queue" ? replay + queued : issued + replay;
+  const answered = queues(sale) ? replay + queued : issued + replay;
   assert.equal(answered, back.length, JSON.stringify(tally(again)));
   return { told: [...cut, ...again], away };
 }
 
 /** Their answers were sent, and nobody read a byte of them. */
-async function hangUpAfterCommit(stage: Stage): Promise<Attempt[]> {
-  const { sale, row } = stage;
+async function hangUpAfterCommit(stage: HangingUp): Promise<Attempt[]> {
+  const { sale } = stage;
   const persons = people(AT_EACH_MOMENT);
   const opened = await sendWhole(stage, persons);
   await until(async () => {
@@ -125,10 +122,10 @@ async function hangUpAfterCommit(stage: Stage): Promise<Attempt[]> {
     return persons.every((person) => stored.has(person));
   }, "the rows of all who are about to hang up are committed");
   const cut = hangUp(sale, opened);
-  row.injected(cut.length);
+  stage.injected(cut.length);
   const again = await claimAtOnce(sale, persons);
   assert.deepEqual(tally(again), { replay: persons.length });
-  row.met(FOUND);
+  stage.met(FOUND);
   return [...cut, ...again];
 }
 
@@ -141,7 +138,7 @@ async function whileHeld<Value>(
   sale: Sale,
   run: (untilWaited: () => Promise<void>) => Promise<Value>,
 ): Promise<Value> {
-  if (sale.mechanism === "kafka-queue") {
+  if (queues(sale)) {
     const trap = kafka.holdReply(1);
     try {
       return await run(async () => until(trap.isSprung, "a Produce waits for its ack"));
@@ -164,7 +161,7 @@ function halfRequests({ claimPath, target }: Sale): ((person: string) => string)
   ];
 }
 
-async function sendWhole(stage: Stage, persons: readonly string[]): Promise<HungUp[]> {
+async function sendWhole(stage: HangingUp, persons: readonly string[]): Promise<HungUp[]> {
   const { claimPath, target } = stage.sale;
   const request = (person: string): string =>
     `POST ${claimPath} HTTP/1.1\r\nHost: ${target.authority}\r\n` +
@@ -173,7 +170,7 @@ async function sendWhole(stage: Stage, persons: readonly string[]): Promise<Hung
 }
 
 /** Sends and reads nothing: paused before it connects, so that no byte of an answer is taken. */
-async function sendRaw({ t, sale }: Stage, person: string, bytes: string): Promise<HungUp> {
+async function sendRaw({ t, sale }: HangingUp, person: string, bytes: string): Promise<HungUp> {
   const socket = openRaw(t, sale).pause();
   await once(socket, "connect", { signal: AbortSignal.timeout(CONNECT_MS_MAX) });
   const sentMs = performance.now();

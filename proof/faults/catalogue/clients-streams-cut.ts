@@ -4,32 +4,21 @@
 // after the sales are over all of them have seen the end.
 //
 // Red when all are told the same `retry:` (`random()` in `retryMs`, api/src/routes/stream.ts), or
-// when somebody who returns is not told the last frame at once (`watch` in postgres/progress-feed.ts).
+// when somebody who returns is not told the last frame at once (`watch` in rows/progress-feed.ts).
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import type { Socket } from "node:net";
-import { test } from "node:test";
-import type { TestContext } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { startProgram } from "../support/program.ts";
-import { startProxy } from "./support/proxy.ts";
-import type { FaultProxy } from "./support/proxy.ts";
-import { faultRow } from "./support/row.ts";
-import type { Row } from "./support/row.ts";
-import {
-  askEverybody,
-  claimUntilAnswered,
-  engineMissing,
-  MECHANISMS,
-  openSale,
-  people,
-  readStored,
-  unsettled,
-  until,
-  verdict,
-} from "./support/sale.ts";
-import type { Sale } from "./support/sale.ts";
-import { counted } from "./support/service-state.ts";
+import { startProxy, until } from "@stampede/launcher/testing";
+import type { FaultProxy } from "@stampede/launcher/testing";
+import type { FaultCase, Stage } from "../case.ts";
+import { finish } from "../finish.ts";
+import { marksOfAllCases } from "../marks.ts";
+import { MECHANISMS } from "../mechanisms.ts";
+import { happened } from "../notes.ts";
+import { claimUntilAnswered, openSale, people, readStored } from "../support/sale.ts";
+import type { Sale } from "../support/sale.ts";
+import { counted } from "../support/service-state.ts";
 
 const STREAMS = 1_000;
 const PEOPLE = 200;
@@ -44,56 +33,62 @@ const WINDOW_MS = 250;
 /** An even return brings a sixteenth in each window; a burst would bring most. */
 const WINDOW_SHARE_MAX = 3 / 16;
 
-test(`${STREAMS} streams are cut at once`, { skip: engineMissing }, async (t) => {
-  const fault = `a reset of ${STREAMS} streams at one instant, in mid-sale`;
-  const rows = MECHANISMS.map((mechanism) =>
-    faultRow(t, { row: "N9", mechanism, fault, expects: ["stream resumed"] }),
-  );
-  const program = await startProgram(t);
-  const proxy = await startProxy(t, { port: Number(new URL(program.url).port) });
-  const watched = await Promise.all(
-    MECHANISMS.map(async (mechanism, n) => {
-      const sale = await openSale(program, { mechanism, limit: LIMIT });
-      return { row: rows[n]!, sale, room: new Room(t, sale, proxy) };
-    }),
-  );
-  for (let n = 0; n < STREAMS; n += 1) watched[n % watched.length]!.room.enter();
-  const readers = watched.flatMap(({ room }) => room.readers);
-  await until(() => readers.every(({ frames }) => frames.length > 0), "everybody's first frame");
-
-  const claims = watched.map(async ({ sale }) =>
-    claimUntilAnswered(sale, people(PEOPLE), { spreadMs: SPREAD_MS, deadlineMs: 20_000 }),
-  );
-  const cutAt = rows[0]!.pick(ISSUED_BEFORE.from, ISSUED_BEFORE.to);
-  await until(async () => {
-    const stored = await Promise.all(watched.map(async ({ sale }) => readStored(sale)));
-    return stored.every(({ issued }) => issued >= cutAt);
-  }, "all sales are under way");
-  assert.equal(proxy.resetAll(), STREAMS);
-  const cutMs = performance.now();
-  for (const { row, room } of watched) row.injected(room.readers.length);
-
-  const told = await Promise.all(claims);
-  await until(async () => {
-    const stored = await Promise.all(watched.map(async ({ sale }) => readStored(sale)));
-    return stored.every(({ issued }) => issued === LIMIT);
-  }, "all sales are over");
-  // There is no last frame before that.
-  const overMs = performance.now();
-  await until(() => readers.every((reader) => reader.hasSeenTheEnd()), "everybody sees the end");
-  const lastFrameMs = performance.now() - overMs;
-  assert.ok(lastFrameMs <= LAST_FRAME_MS_MAX, `L6: ${Math.round(lastFrameMs)} ms`);
-  assertSpread(readers, cutMs);
-  await until(
-    async () => (await counted(program, "stampede_streams")) === STREAMS,
-    "the service has forgotten the streams that were cut",
-  );
-  for (const [n, { row, sale, room }] of watched.entries()) {
-    row.recovered("L6", Math.round(lastFrameMs));
-    assertResumed(room, row);
-    await judge(sale, row, told[n]!);
-  }
-});
+export const cutStreamsCase: FaultCase = {
+  id: "N9",
+  mechanisms: MECHANISMS,
+  injects: `a reset of ${STREAMS} streams at one instant, in mid-sale`,
+  holds: "all come back spread over seconds, to the newest frame, and see the end",
+  runs: "all",
+  expects: [marksOfAllCases.streamResumed],
+  place: "shared",
+  // No stream of a case before may be counted.
+  fresh: true,
+  async run(stage) {
+    const { program } = stage.at;
+    const proxy = await startProxy(stage.t, { port: Number(new URL(program.url).port) });
+    const watched = await Promise.all(
+      stage.mechanisms.map(async (mechanism) => {
+        const sale = await openSale(program, { mechanism, limit: LIMIT });
+        return { sale, room: new Room(stage.t, sale, proxy) };
+      }),
+    );
+    for (let n = 0; n < STREAMS; n += 1) watched[n % watched.length]!.room.enter();
+    const readers = watched.flatMap(({ room }) => room.readers);
+    await until(() => readers.every(({ frames }) => frames.length > 0), "everybody's first frame");
+    const claims = watched.map(async ({ sale }) =>
+      claimUntilAnswered(sale, people(PEOPLE), { spreadMs: SPREAD_MS, deadlineMs: 20_000 }),
+    );
+    const allIssued = async (least: number): Promise<boolean> =>
+      (await Promise.all(watched.map(async ({ sale }) => readStored(sale)))).every(
+        ({ issued }) => issued >= least,
+      );
+    const cutAt = stage.pick(ISSUED_BEFORE.from, ISSUED_BEFORE.to);
+    await until(async () => allIssued(cutAt), "all sales are under way");
+    happened(proxy.resetAll() === STREAMS, "not all streams were there to be cut");
+    const cutMs = performance.now();
+    for (const { sale, room } of watched) {
+      stage.notes(sale.mechanism).injected(room.readers.length);
+    }
+    const told = await Promise.all(claims);
+    await until(async () => allIssued(LIMIT), "all sales are over");
+    // There is no last frame before that.
+    const overMs = performance.now();
+    await until(() => readers.every((reader) => reader.hasSeenTheEnd()), "everybody sees the end");
+    const lastFrameMs = performance.now() - overMs;
+    assert.ok(lastFrameMs <= LAST_FRAME_MS_MAX, `L6: ${Math.round(lastFrameMs)} ms`);
+    assertSpread(readers, cutMs);
+    await until(
+      async () => (await counted(program, "stampede_streams")) === STREAMS,
+      "the service has forgotten the streams that were cut",
+    );
+    for (const [n, { sale, room }] of watched.entries()) {
+      const notes = stage.notes(sale.mechanism);
+      notes.recovered("L6", lastFrameMs);
+      assertResumed(room, notes);
+      await finish(stage, sale, told[n]!);
+    }
+  },
+};
 
 /** Nobody was told the time of all others, and nobody's return was everybody's. */
 function assertSpread(readers: readonly Reader[], cutMs: number): void {
@@ -109,14 +104,14 @@ function assertSpread(readers: readonly Reader[], cutMs: number): void {
   assert.ok(most <= readers.length * WINDOW_SHARE_MAX, `${most} came back within ${WINDOW_MS} ms`);
 }
 
-function assertResumed({ readers }: Room, row: Row): void {
+function assertResumed({ readers }: Room, { met }: Pick<Stage, "met">): void {
   for (const { frames, returned } of readers) {
     assert.ok(returned !== null, "a stream that was cut came back");
     const [first, ...later] = returned.frames;
     assert.ok(first !== undefined && first.id >= returned.newestId, "the newest frame comes first");
     for (const all of [frames, returned.frames]) assertOrder(all);
     assert.equal((later.at(-1) ?? first).issued, LIMIT);
-    row.met("stream resumed");
+    met(marksOfAllCases.streamResumed);
   }
 }
 
@@ -126,19 +121,6 @@ function assertOrder(frames: readonly Frame[]): void {
     const goesOn = after!.id > before!.id && after!.issued >= before!.issued;
     assert.ok(goesOn, `${JSON.stringify(after)} follows ${JSON.stringify(before)}`);
   }
-}
-
-async function judge(
-  sale: Sale,
-  row: Row,
-  told: Awaited<ReturnType<typeof claimUntilAnswered>>,
-): Promise<void> {
-  const asked = await askEverybody(sale, told);
-  assert.deepEqual(unsettled(asked), [], sale.mechanism);
-  const { violations, stored } = await verdict(sale, [...told, ...asked]);
-  row.judged([...told, ...asked], violations.length);
-  assert.deepEqual(violations, [], sale.mechanism);
-  assert.equal(stored.rows.length, LIMIT);
 }
 
 type Frame = { readonly id: number; readonly issued: number; readonly state: string };
@@ -153,7 +135,7 @@ class Room {
   readonly #sockets = new Set<Socket>();
   readonly #ending = new AbortController();
 
-  constructor(t: TestContext, sale: Sale, proxy: FaultProxy) {
+  constructor(t: Stage["t"], sale: Sale, proxy: FaultProxy) {
     this.sale = sale;
     this.port = proxy.port;
     t.after(() => {
@@ -182,7 +164,7 @@ class Room {
       rest = lines.pop() ?? "";
       for (const line of lines) onLine(line);
     });
-    // That it breaks is what this test is about; "close" follows.
+    // That it breaks is what this case is about; "close" follows.
     socket.on("error", () => undefined);
     await new Promise<void>((resolve) => void socket.once("close", () => resolve()));
     this.#sockets.delete(socket);

@@ -2,32 +2,24 @@
 // claim at all three mechanisms.
 //
 // Red when `If-Match` is read outside the row's lock (B44: `event.version !== version` in
-// postgres/event-store.ts), when the door does not look at `paused` or `closesAt` (`doorRefusal` in
+// rows/event-store.ts), when the door does not look at `paused` or `closesAt` (`doorRefusal` in
 // model/claim.ts), and when a limit may rise once all is issued (`soldOut` in model/coupon-event.ts).
 import assert from "node:assert/strict";
 import { setTimeout as pause } from "node:timers/promises";
-import { test } from "node:test";
-import { testEngine } from "@stampede/infrastructure/embedded";
 import type { Attempt } from "@stampede/lab";
-import { startProgram } from "../support/program.ts";
-import { marks } from "./marks.ts";
-import { endOf } from "./support/kafka-operator.ts";
-import { queueOf, topicOf } from "./support/kafka-sale.ts";
-import { changeEvent, endSale, readEvent } from "./support/operations.ts";
-import type { EventSeen, OperatorAnswer } from "./support/operations.ts";
-import { faultRow } from "./support/row.ts";
-import type { Row } from "./support/row.ts";
-import {
-  claimAtOnce,
-  claimUntilAnswered,
-  engineMissing,
-  MECHANISMS,
-  openSale,
-  people,
-  readStored,
-  until,
-} from "./support/sale.ts";
-import type { Sale } from "./support/sale.ts";
+import { until } from "@stampede/launcher/testing";
+import type { FaultCase, Stage } from "../case.ts";
+import { finish } from "../finish.ts";
+import { marks } from "../marks.ts";
+import { decidesInRow, MECHANISMS, queues } from "../mechanisms.ts";
+import { happened, NeverHappened } from "../notes.ts";
+import type { Places } from "../places.ts";
+import { endOf } from "../support/kafka-operator.ts";
+import { changeEvent, readEvent } from "../support/operations.ts";
+import type { EventSeen, OperatorAnswer } from "../support/operations.ts";
+import { queueOf, topicOf } from "../support/queue.ts";
+import { claimAtOnce, claimUntilAnswered, openSale, people, readStored } from "../support/sale.ts";
+import type { Sale } from "../support/sale.ts";
 
 const PEOPLE = 400;
 const SPREAD_MS = 8_000;
@@ -45,8 +37,8 @@ const NEAR_MS = [0, 120] as const;
 const LATER_MS = 40;
 const RAISES_MAX = 11;
 const LOOK_EVERY_MS = 2;
-/** v2 and v3 count an operator's change within a second; v1 judges under the row's lock. */
-const COUNTS_MS = { "row-lock": 0, "redis-counter": 1_000, "kafka-queue": 1_000 } as const;
+/** A look that takes longer sees less of the last coupons, so the operator begins with more left. */
+const LOOK_MS = 60;
 
 const CLOSING_PEOPLE = 150;
 const CLOSING_SPREAD_MS = 4_500;
@@ -54,65 +46,75 @@ const CLOSES_IN_MS = 2_000;
 /** Two clocks' readings and an instant in between (S22). */
 const EDGE_MS = 50;
 
-test("an operator changes events while people claim", { skip: engineMissing }, async (t) => {
-  const program = await startProgram(t);
-  const brokers = testEngine("kafka");
-  await t.test("raises, pauses, and raises against the last coupon", async (t) => {
-    const fault = "raises, six at one If-Match, a pause, and raises against the last coupon";
-    const expects = [marks.raiseLost, "a claim met the pause"];
-    const sales = MECHANISMS.map((mechanism) => {
-      return { mechanism, row: faultRow(t, { row: "O1", mechanism, fault, expects }) };
-    });
-    await Promise.all(
-      sales.map(async ({ mechanism, row }) => {
-        const sale = await openSale(program, { mechanism, limit: LIMIT });
-        const options = { spreadMs: SPREAD_MS, deadlineMs: DEADLINE_MS };
-        const [told, operated] = await Promise.all([
-          claimUntilAnswered(sale, people(PEOPLE), options),
-          operate(sale, row, brokers),
-        ]);
-        told.push(...operated.told);
-        assertPaused(sale, row, told, operated.pause);
-        const now = await readEvent(program, sale.eventId);
-        assert.equal(now?.limit, operated.limit, "S20: the limit is the last that was accepted");
-        assert.equal(now.version, 1 + operated.accepted, "S26: one version for each 200");
-        const ended = { ...sale, limit: operated.limit };
-        const rows = await endSale(ended, { row, told, brokers, limitAtStart: LIMIT });
-        assert.equal(rows, operated.limit, `${mechanism}: exactly the final limit`);
-      }),
-    );
-  });
+const MET_PAUSE = "a claim met the pause";
 
-  await t.test("closes: who was let in is decided, and nobody comes after", async (t) => {
-    const fault = "the event's close is set into the middle of the sale";
-    const sales = MECHANISMS.map((mechanism) => {
-      return { mechanism, row: faultRow(t, { row: "O1", mechanism, fault }) };
-    });
-    await Promise.all(
-      sales.map(async ({ mechanism, row }) => {
-        const sale = await openSale(program, { mechanism, limit: CLOSING_PEOPLE });
-        const claims = claimAtOnce(sale, people(CLOSING_PEOPLE), { spreadMs: CLOSING_SPREAD_MS });
-        await until(async () => (await readStored(sale)).issued > 0, "the sale has begun");
-        const { closesAt, closesMs } = await closeSoon(sale);
-        row.injected();
-        const told = await claims;
-        const after = told.filter(({ sentMs }) => sentMs > closesMs + EDGE_MS);
-        assert.ok(after.length > 0, "nobody came after the close");
-        assert.deepEqual(notRefusedAs(after, "closed"), [], `S22: ${mechanism}`);
-        const before = told.filter(({ returnedMs }) => returnedMs < closesMs - EDGE_MS);
-        assert.ok(before.length > 0, "nobody came before the close");
-        assert.deepEqual(
-          before.filter(({ outcome }) => outcome !== "issued" && outcome !== "queued"),
-          [],
-        );
-        const out = told.filter(({ outcome }) => outcome === "refused");
-        const leftOut = new Set(out.map(({ person }) => person));
-        const rows = await endSale(sale, { row, told, brokers, leftOut, closesAt });
-        assert.equal(rows, told.length - out.length, `${mechanism}: all who were let in`);
-      }),
-    );
-  });
-});
+export const changeCases: readonly FaultCase[] = [
+  {
+    id: "O1",
+    mechanisms: MECHANISMS,
+    beside: "spared",
+    injects: "raises, six at one If-Match, a pause, and raises against the last coupon",
+    holds: "exactly the final limit is issued, nobody gets in during the pause, sold out is final",
+    runs: "test",
+    expects: [marks.raiseLost, MET_PAUSE],
+    place: "shared",
+    run: async (stage) =>
+      Promise.all(stage.mechanisms.map(async (mechanism) => sellChanged(stage, mechanism))),
+  },
+  {
+    id: "O1",
+    mechanisms: MECHANISMS,
+    beside: "spared",
+    injects: "the event's close is set into the middle of the sale",
+    holds: "who was let in is decided, and nobody comes after",
+    runs: "proof",
+    place: "shared",
+    run: async (stage) =>
+      Promise.all(stage.mechanisms.map(async (mechanism) => sellClosed(stage, mechanism))),
+  },
+];
+
+type Shared = Stage<Places["shared"]>;
+
+async function sellChanged(stage: Shared, mechanism: Sale["mechanism"]): Promise<void> {
+  const { program } = stage.at;
+  const sale = await openSale(program, { mechanism, limit: LIMIT });
+  const options = { spreadMs: SPREAD_MS, deadlineMs: DEADLINE_MS };
+  const [told, operated] = await Promise.all([
+    claimUntilAnswered(sale, people(PEOPLE), options),
+    operate(stage, sale),
+  ]);
+  told.push(...operated.told);
+  assertPaused(stage, sale, told, operated.pause);
+  const now = await readEvent(program, sale.eventId);
+  assert.equal(now?.limit, operated.limit, "S20: the limit is the last that was accepted");
+  assert.equal(now.version, 1 + operated.accepted, "S26: one version for each 200");
+  await finish(stage, { ...sale, limit: operated.limit }, told, { limitAtStart: LIMIT });
+}
+
+async function sellClosed(stage: Shared, mechanism: Sale["mechanism"]): Promise<void> {
+  const sale = await openSale(stage.at.program, { mechanism, limit: CLOSING_PEOPLE });
+  const claims = claimAtOnce(sale, people(CLOSING_PEOPLE), { spreadMs: CLOSING_SPREAD_MS });
+  await until(async () => (await readStored(sale)).issued > 0, "the sale has begun");
+  const { closesAt, closesMs } = await closeSoon(sale);
+  stage.notes(mechanism).injected();
+  const told = await claims;
+  const after = told.filter(({ sentMs }) => sentMs > closesMs + EDGE_MS);
+  happened(after.length > 0, "nobody came after the close");
+  assert.deepEqual(notRefusedAs(after, "closed"), [], `S22: ${mechanism}`);
+  const before = told.filter(({ returnedMs }) => returnedMs < closesMs - EDGE_MS);
+  happened(before.length > 0, "nobody came before the close");
+  const others = before.filter(({ outcome }) => outcome !== "issued" && outcome !== "queued");
+  assert.deepEqual(others, []);
+  const out = told.filter(({ outcome }) => outcome === "refused").map(({ person }) => person);
+  const rows = told.length - out.length;
+  await finish(stage, sale, told, { rows, leftOut: new Set(out), closesAt });
+}
+
+/** An operator's change counts within a second, and at once where it is judged under the row's lock. */
+function countsMs(sale: Sale): number {
+  return decidesInRow(sale) ? 0 : 1_000;
+}
 
 type Pause = { readonly fromMs: number; readonly untilMs: number };
 
@@ -125,19 +127,18 @@ type Operated = {
 };
 
 /** All that the operator does to a sale that has begun. */
-async function operate(sale: Sale, row: Row, brokers: string): Promise<Operated> {
+async function operate(stage: Pick<Stage, "notes" | "pick">, sale: Sale): Promise<Operated> {
   await until(async () => (await readStored(sale)).issued > 5, "the sale has begun");
   const raised = await raceOfRaises(sale);
-  row.injected(RACERS);
+  stage.notes(sale.mechanism).injected(RACERS + 1);
   const paused = await change(sale, raised, { paused: true });
-  row.injected();
-  const fromMs = paused.returnedMs + COUNTS_MS[sale.mechanism];
+  const fromMs = paused.returnedMs + countsMs(sale);
   await pause(fromMs - performance.now() + PAUSED_MS);
   const latecomer = people(1);
   const told = await claimAtOnce(sale, latecomer);
-  if (sale.mechanism === "kafka-queue") {
+  if (queues(sale)) {
     // The door is shut, not the line: nobody comes any more, and all who came are decided.
-    const at = await topicOf({ sale, brokers });
+    const at = await topicOf(sale);
     await until(
       async () => (await queueOf(sale)).nextOffset === (await endOf(at)),
       "who was queued is decided while the event is paused",
@@ -146,7 +147,7 @@ async function operate(sale: Sale, row: Row, brokers: string): Promise<Operated>
   const resumed = await change(sale, seen(paused), { paused: false });
   const options = { spreadMs: 0, deadlineMs: DEADLINE_MS };
   const [{ limit, accepted }, later] = await Promise.all([
-    raiseToTheEnd(sale, row, seen(resumed)),
+    raiseToTheEnd(stage, sale, seen(resumed)),
     claimUntilAnswered(sale, latecomer, options),
   ]);
   told.push(...later);
@@ -179,23 +180,23 @@ async function raceOfRaises(sale: Sale): Promise<EventSeen> {
  * is sold out for good: whoever was told so is never overtaken by a later raise (S20).
  */
 async function raiseToTheEnd(
+  { notes, pick }: Pick<Stage, "notes" | "pick">,
   sale: Sale,
-  row: Row,
   from: EventSeen,
 ): Promise<{ readonly limit: number; readonly accepted: number }> {
   const { program } = sale;
   let event = from;
   for (let accepted = 0; accepted < RAISES_MAX; accepted += 1) {
     const remaining = await untilNearTheEnd(sale);
-    await pause(row.pick(...NEAR_MS) + accepted * LATER_MS);
+    await pause(pick(...NEAR_MS) + accepted * LATER_MS);
     const answer = await changeEvent(program, event, { limit: event.limit + NEAR });
-    row.injected();
+    notes(sale.mechanism).injected();
     if (answer.status === 200) {
       event = seen(answer);
       continue;
     }
     assert.equal(answer.problem, "limit-not-raisable");
-    if (remaining > 0) row.met(marks.raiseLost);
+    if (remaining > 0) notes(sale.mechanism).met(marks.raiseLost);
     const { limit } = event;
     const ended = await readEvent(program, sale.eventId);
     assert.equal(ended?.issued, limit, "S20: only a sold-out event refuses a raise");
@@ -203,16 +204,18 @@ async function raiseToTheEnd(
     assert.equal(again.problem, "limit-not-raisable", "sold out is final");
     return { limit, accepted };
   }
-  throw new Error(`${sale.mechanism}: ${RAISES_MAX} raises and none met the last coupon`);
+  throw new NeverHappened(`${sale.mechanism}: ${RAISES_MAX} raises and none met the last coupon`);
 }
 
 /** Gives how many coupons were left when it looked last. */
 async function untilNearTheEnd({ program, eventId }: Sale): Promise<number> {
   const endMs = performance.now() + DEADLINE_MS;
   for (;;) {
+    const sentMs = performance.now();
     const remaining = (await readEvent(program, eventId))?.remaining ?? Number.NaN;
-    if (remaining <= NEAR) return remaining;
-    assert.ok(performance.now() < endMs, `${remaining} coupons are left and nobody comes`);
+    const looksTaken = Math.max(1, (performance.now() - sentMs) / LOOK_MS);
+    if (remaining <= NEAR * looksTaken) return remaining;
+    assert.ok(sentMs < endMs, `${remaining} coupons are left and nobody comes`);
     await pause(LOOK_EVERY_MS);
   }
 }
@@ -233,12 +236,17 @@ function seen({ event }: OperatorAnswer): EventSeen {
 }
 
 /** S22: from when the pause counts until it ends, nobody is let in; holders are told their coupon. */
-function assertPaused(sale: Sale, row: Row, told: readonly Attempt[], at: Pause): void {
+function assertPaused(
+  stage: Pick<Stage, "notes">,
+  sale: Sale,
+  told: readonly Attempt[],
+  at: Pause,
+): void {
   const during = told.filter(
     ({ sentMs, returnedMs }) => sentMs >= at.fromMs && returnedMs <= at.untilMs,
   );
-  assert.ok(during.length > 0, `${sale.mechanism}: nobody claimed during the pause`);
-  row.met("a claim met the pause");
+  happened(during.length > 0, `${sale.mechanism}: nobody claimed during the pause`);
+  stage.notes(sale.mechanism).met(MET_PAUSE);
   const others = notRefusedAs(during, "paused").filter(({ outcome }) => outcome !== "replay");
   assert.deepEqual(others, [], `S22: ${sale.mechanism}`);
 }
@@ -254,6 +262,6 @@ async function closeSoon(sale: Sale): Promise<{ closesAt: string; closesMs: numb
   const closesMs = performance.now() + CLOSES_IN_MS;
   const closesAt = new Date(Date.now() + CLOSES_IN_MS).toISOString();
   const { returnedMs } = await change(sale, read, { closesAt });
-  assert.ok(returnedMs + COUNTS_MS[sale.mechanism] < closesMs, "the change came too late to count");
+  happened(returnedMs + countsMs(sale) < closesMs, "the change came too late to count");
   return { closesAt, closesMs };
 }

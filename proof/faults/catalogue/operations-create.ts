@@ -2,28 +2,21 @@
 // repeat: 201, or 409 because the event is there; and each event that is there takes claims.
 //
 // Red when an event is committed before what it needs exists (`prepared.record` outside its
-// transaction in postgres/event-store.ts), or when nobody opens in Redis what a dead maker left shut (`#open` in
-// redis/claim-line.ts and the reconciler, both).
+// transaction in rows/event-store.ts), or when nobody opens in Redis what a dead maker left shut (`#open` in
+// redis-counter/reservation-line.ts and the reconciler, both).
 import assert from "node:assert/strict";
 import { setTimeout as pause } from "node:timers/promises";
-import { test } from "node:test";
-import { testEngine } from "@stampede/infrastructure/embedded";
-import type { Mechanism } from "@stampede/lab";
+import { until } from "@stampede/launcher/testing";
 import type pg from "pg";
-import { startProgram } from "../support/program.ts";
-import type { Program } from "../support/program.ts";
-import { endSale, makeEvent, readEvent, saleOf } from "./support/operations.ts";
-import type { EventWanted } from "./support/operations.ts";
-import { faultRow } from "./support/row.ts";
-import type { Row } from "./support/row.ts";
-import {
-  claimAtOnce,
-  engineMissing,
-  MECHANISMS,
-  people,
-  until,
-  withDatabase,
-} from "./support/sale.ts";
+import { startProgram } from "../../support/program.ts";
+import type { Program } from "../../support/program.ts";
+import type { FaultCase, Stage } from "../case.ts";
+import { finish } from "../finish.ts";
+import { decidesInRow, MECHANISMS } from "../mechanisms.ts";
+import type { Mechanism } from "../mechanisms.ts";
+import { makeEvent, readEvent, saleOf } from "../support/operations.ts";
+import type { EventWanted } from "../support/operations.ts";
+import { claimAtOnce, people, withDatabase } from "../support/sale.ts";
 
 const LIMIT = 2;
 const PEOPLE = 3;
@@ -53,7 +46,7 @@ const steps: readonly Step[] = [
   {
     title: "its row is written and its queue or generation is not",
     lock: "LOCK TABLE queues, redis_generations IN EXCLUSIVE MODE",
-    held: ["redis-counter", "kafka-queue"],
+    held: MECHANISMS.filter((mechanism) => !decidesInRow({ mechanism })),
     isThereAfter: false,
   },
   {
@@ -64,55 +57,60 @@ const steps: readonly Step[] = [
   },
 ];
 
-type Making = EventWanted & { readonly row: Row; told: number | null };
+type Making = EventWanted & { told: number | null };
 
-test("SIGKILL while an event is made", { skip: engineMissing }, async (t) => {
-  const fault = "SIGKILL of the service at the steps of POST /events, and at moments in between";
-  const expects = ["an event was made and nobody was told", "an event was not made"];
-  const rows = MECHANISMS.map((mechanism) => faultRow(t, { row: "O5", mechanism, fault, expects }));
-  const program = await startProgram(t);
-  await gateCommits(program);
-  const tried: Making[] = [];
-  for (const step of steps) {
-    const makings = wantedBy(rows, 1);
-    await killAtStep(program, step, makings);
-    await program.restart();
-    for (const making of makings) {
-      const isThere = (await readEvent(program, making.id)) !== null;
-      const expected = step.held.includes(making.mechanism) ? step.isThereAfter : true;
-      assert.equal(isThere, expected, `${making.mechanism}: killed when ${step.title}`);
-    }
-    await repeatAll(program, makings);
-    tried.push(...makings);
-  }
-  for (let kill = 0; kill < KILLS; kill += 1) {
-    const makings = wantedBy(rows, MAKERS);
-    await killAtMoment(program, rows[0]!, makings);
-    await program.restart();
-    await repeatAll(program, makings);
-    tried.push(...makings);
-  }
-  const lanes = Array.from({ length: TRIED_AT_ONCE }, async () => {
-    for (let making = tried.shift(); making !== undefined; making = tried.shift()) {
-      await tryOut(program, making);
-    }
-  });
-  await Promise.all(lanes);
-});
+const UNTOLD = "an event was made and nobody was told";
+const NOT_MADE = "an event was not made";
 
-function wantedBy(rows: readonly Row[], each: number): Making[] {
-  return MECHANISMS.flatMap((mechanism, n) =>
-    people(each).map((name) => ({
-      id: `made-${name}`,
-      mechanism,
-      limit: LIMIT,
-      row: rows[n]!,
-      told: null,
-    })),
+export const createCase: FaultCase = {
+  id: "O5",
+  mechanisms: MECHANISMS,
+  injects: "SIGKILL of the service at the steps of POST /events, and at moments in between",
+  holds: "the operator may repeat it, and each event that is there takes claims",
+  runs: "proof",
+  expects: [UNTOLD, NOT_MADE],
+  place: "own",
+  async run(stage) {
+    const program = await startProgram(stage.t);
+    await gateCommits(program);
+    const tried: Making[] = [];
+    for (const step of steps) {
+      const makings = wantedBy(stage, 1);
+      await killAtStep(program, step, makings);
+      stage.injected();
+      await program.restart();
+      for (const making of makings) {
+        const isThere = (await readEvent(program, making.id)) !== null;
+        const expected = step.held.includes(making.mechanism) ? step.isThereAfter : true;
+        assert.equal(isThere, expected, `${making.mechanism}: killed when ${step.title}`);
+      }
+      await repeatAll(stage, program, makings);
+      tried.push(...makings);
+    }
+    for (let kill = 0; kill < KILLS; kill += 1) {
+      const makings = wantedBy(stage, MAKERS);
+      await killAtMoment(stage, program, makings);
+      stage.injected();
+      await program.restart();
+      await repeatAll(stage, program, makings);
+      tried.push(...makings);
+    }
+    const lanes = Array.from({ length: TRIED_AT_ONCE }, async () => {
+      for (let making = tried.shift(); making !== undefined; making = tried.shift()) {
+        await tryOut(stage, program, making);
+      }
+    });
+    await Promise.all(lanes);
+  },
+};
+
+function wantedBy({ mechanisms }: Stage, each: number): Making[] {
+  return mechanisms.flatMap((mechanism) =>
+    people(each).map((name) => ({ id: `made-${name}`, mechanism, limit: LIMIT, told: null })),
   );
 }
 
-/** Each transaction that makes an event passes a gate at its COMMIT, which a test can shut. */
+/** Each transaction that makes an event passes a gate at its COMMIT, which this case can shut. */
 async function gateCommits(program: Program): Promise<void> {
   await withDatabase(program, async (client) => {
     await client.query(
@@ -143,7 +141,6 @@ async function killAtStep(
       `${held.length} makers wait where ${title}`,
     );
     await program.kill();
-    for (const { row } of makings) row.injected();
     await Promise.all(making);
     await client.query("ROLLBACK");
     // What they had sent is done or undone by PostgreSQL, with nobody there any more.
@@ -152,15 +149,18 @@ async function killAtStep(
 }
 
 /** The makers come at any time before the kill: each is met in another step. */
-async function killAtMoment(program: Program, row: Row, makings: readonly Making[]): Promise<void> {
-  const killMs = row.pick(1, MOMENT_MS_MAX);
+async function killAtMoment(
+  { pick, random }: Stage,
+  program: Program,
+  makings: readonly Making[],
+): Promise<void> {
+  const killMs = pick(1, MOMENT_MS_MAX);
   const making = makings.map(async (one) => {
-    await pause(row.random() * killMs);
+    await pause(random() * killMs);
     await make(program, one);
   });
   await pause(killMs);
   await program.kill();
-  for (const { row } of makings) row.injected();
   await Promise.all(making);
 }
 
@@ -171,17 +171,21 @@ async function make(program: Program, making: Making): Promise<void> {
     assert.equal(status, 201, problem ?? "");
     making.told = status;
   } catch (error) {
-    // The kill cut the answer off: whether the event is there is the question of this test.
+    // The kill cut the answer off: whether the event is there is the question of this case.
     if (error instanceof assert.AssertionError) throw error;
   }
 }
 
 /** Whoever was told 201 was told the truth; for everybody else a repetition gives a clear answer. */
-async function repeatAll(program: Program, makings: readonly Making[]): Promise<void> {
-  for (const { row, told, id, mechanism, limit } of makings) {
+async function repeatAll(
+  stage: Stage,
+  program: Program,
+  makings: readonly Making[],
+): Promise<void> {
+  for (const { told, id, mechanism, limit } of makings) {
     const isThere = (await readEvent(program, id)) !== null;
     if (told === 201) assert.ok(isThere, `${mechanism}: ${id} was told to be there`);
-    else row.met(isThere ? "an event was made and nobody was told" : "an event was not made");
+    else stage.notes(mechanism).met(isThere ? UNTOLD : NOT_MADE);
     const { status, problem } = await makeEvent(program, { id, mechanism, limit });
     assert.equal(status, isThere ? 409 : 201, `${mechanism}: ${problem}`);
     if (isThere) assert.equal(problem, "event-exists");
@@ -189,7 +193,7 @@ async function repeatAll(program: Program, makings: readonly Making[]): Promise<
 }
 
 /** The event takes claims: exactly its limit is issued, and the referee finds nothing. */
-async function tryOut(program: Program, { id, mechanism, row }: Making): Promise<void> {
+async function tryOut(stage: Stage, program: Program, { id, mechanism }: Making): Promise<void> {
   const event = await readEvent(program, id);
   assert.ok(event !== null);
   assert.equal(event.issued, 0);
@@ -200,8 +204,7 @@ async function tryOut(program: Program, { id, mechanism, row }: Making): Promise
     [],
     `${mechanism}: ${id} takes claims`,
   );
-  const count = await endSale(sale, { row, told, brokers: testEngine("kafka") });
-  assert.equal(count, LIMIT);
+  await finish(stage, sale, told);
 }
 
 /** Makers that wait for a lock; a decider that takes over a queue may wait there too. */

@@ -2,31 +2,29 @@
 // in the only process or in one of two, the one that leads. Windows, deadlines, estimates, the pace,
 // `issuedAt` and the date of every answer stay where the database's clock and the monotonic one have them.
 //
-// Red when a door judges by this machine's clock (`nowMs` of postgres/database-clock.ts), when a
-// deadline or a rate is counted by it (`performance.now` in postgres/waiting-line.ts, kafka/pace.ts),
+// Red when a door judges by this machine's clock (`nowMs` of engines/postgres/database-clock.ts), when a
+// deadline or a rate is counted by it (`performance.now` in engines/postgres/waiting-line.ts, kafka-queue/decider/pace.ts),
 // and when answers carry Node's own date (`registerDate` in api/src/app.ts).
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import type { TestContext } from "node:test";
-import { testEngine } from "@stampede/infrastructure/embedded";
-import type { Attempt, Mechanism } from "@stampede/lab";
-import { startProgram } from "../support/program.ts";
-import type { Program } from "../support/program.ts";
-import { whileRowHeld } from "./support/held-row.ts";
-import { changePace, endQueueSale, watchStream } from "./support/kafka-sale.ts";
-import { finishRow } from "./support/proxy-program.ts";
-import { faultRow } from "./support/row.ts";
-import type { Row } from "./support/row.ts";
+import type { Attempt } from "@stampede/lab";
+import { until } from "@stampede/launcher/testing";
+import { startProgram } from "../../support/program.ts";
+import type { Program } from "../../support/program.ts";
+import type { FaultCase, Stage } from "../case.ts";
+import { finish } from "../finish.ts";
+import { KAFKA_MECHANISMS, MECHANISMS, queues, reserves, only } from "../mechanisms.ts";
+import type { Mechanism } from "../mechanisms.ts";
+import { happened } from "../notes.ts";
+import { blockedSessions } from "../support/held-row.ts";
+import { changePace, watchStream } from "../support/kafka-sale.ts";
 import {
   claimAtOnce,
-  engineMissing,
-  MECHANISMS,
   openSale,
   people,
   readStored,
   throughInstance,
-} from "./support/sale.ts";
-import type { Sale } from "./support/sale.ts";
+  withDatabase,
+} from "../support/sale.ts";
 import {
   assertInOrder,
   assertInTime,
@@ -36,10 +34,10 @@ import {
   scheduleSale,
   untilAllPlaces,
   windowOf,
-} from "./support/window-edges.ts";
-import type { Edge, EdgeName, Scheduled } from "./support/window-edges.ts";
-import { faketimeMissing, secondsAhead, startWrongClock } from "./support/wrong-clock.ts";
-import type { WrongClock } from "./support/wrong-clock.ts";
+} from "../support/window-edges.ts";
+import type { Edge, EdgeName, Scheduled } from "../support/window-edges.ts";
+import { secondsAhead, startWrongClock } from "../support/wrong-clock.ts";
+import type { WrongClock } from "../support/wrong-clock.ts";
 
 const HOUR_S = 3_600;
 /** A busy machine takes its time for a line in the log; an hour it does not take. */
@@ -56,11 +54,7 @@ const WAIT_S_APART_MAX = 3;
 /** Whoever cannot be served is told so within ten seconds, and not at once. */
 const TOLD_MS = { from: 1_000, to: 10_000 };
 
-const skip = engineMissing || faketimeMissing;
-
 type Place = {
-  readonly row: "T1" | "T3";
-  readonly fault: string;
   readonly program: Program;
   readonly clock: WrongClock;
   /** Another instance, whose clock is right. */
@@ -69,54 +63,96 @@ type Place = {
   readonly steps: readonly number[];
 };
 
-const wrongs = [
-  { row: "T1", starts: HOUR_S, steps: [], fault: "the service's clock is an hour ahead" },
-  { row: "T1", starts: -HOUR_S, steps: [], fault: "the service's clock is an hour behind" },
+type Wrong = Pick<FaultCase, "id" | "injects"> & {
+  /** What the clock is set to before the process begins, seconds. */
+  readonly starts: number;
+  readonly steps: readonly number[];
+};
+
+const wrongs: readonly Wrong[] = [
+  { id: "T1", injects: "the service's clock is an hour ahead", starts: HOUR_S, steps: [] },
+  { id: "T1", injects: "the service's clock is an hour behind", starts: -HOUR_S, steps: [] },
   {
-    row: "T3",
+    id: "T3",
+    injects: "the service's clock steps back by an hour in mid-sale, and again",
     starts: 0,
     steps: [-HOUR_S, -2 * HOUR_S],
-    fault: "the service's clock steps back by an hour in mid-sale, and again",
   },
-] as const;
+];
 
-for (const { row, starts, steps, fault } of wrongs) {
-  test(`${row}: ${fault}`, { skip }, async (t) => {
-    const clock = startWrongClock(t, starts);
-    const program = await startProgram(t, clock.environment);
-    await trySales(t, { row, fault, program, clock, steps });
-  });
-}
+const wrongsOfTwo: readonly Wrong[] = [
+  {
+    id: "T1",
+    injects: "the clock of one of two instances is an hour ahead",
+    starts: HOUR_S,
+    steps: [],
+  },
+  {
+    id: "T3",
+    injects: "the clock of one of two instances steps back by an hour, and again",
+    starts: HOUR_S,
+    steps: [0, -HOUR_S],
+  },
+];
 
-test("T1, T3: of two instances the leading one's clock is wrong", { skip }, async (t) => {
-  const clock = startWrongClock(t, HOUR_S);
-  const program = await startProgram(t, clock.environment);
-  const other = await startProgram(t, { DATABASE_URL: program.databaseUrl });
-  const at = { program, clock, other };
-  const ahead = "the clock of one of two instances is an hour ahead";
-  await trySales(t, { ...at, row: "T1", fault: ahead, steps: [] });
-  const back = "the clock of one of two instances steps back by an hour, and again";
-  await trySales(t, { ...at, row: "T3", fault: back, steps: [0, -HOUR_S] });
-});
+const wrongClock = { runs: "all", needs: ["faketime"] } as const;
 
-async function trySales(t: TestContext, place: Place): Promise<void> {
-  for (const mechanism of MECHANISMS) {
-    await t.test(`${place.fault}: ${mechanism}: both edges of the window`, async (t) => {
-      const row = faultRow(t, { ...place, mechanism });
-      await untilAllPlaces(async () => sellAtEdges(row, place, mechanism));
-    });
+export const wrongClockCases: readonly FaultCase[] = [
+  ...wrongs.flatMap(({ starts, steps, ...wrong }): FaultCase[] => {
+    const about = { ...wrong, ...wrongClock };
+    const at = async ({ t }: Stage): Promise<Place> => {
+      const clock = startWrongClock(t, starts);
+      return { program: await startProgram(t, clock.environment), clock, steps };
+    };
+    return [
+      {
+        ...about,
+        place: "own",
+        mechanisms: MECHANISMS,
+        holds: "both edges of the window are where the database's clock has them",
+        run: async (stage) => sellAllAtEdges(stage, await at(stage)),
+      },
+      {
+        ...about,
+        place: "own",
+        mechanisms: MECHANISMS,
+        holds: "who cannot be served is told so in time",
+        run: async (stage) => keepDeadlines(stage, await at(stage)),
+      },
+      {
+        ...about,
+        place: "own",
+        mechanisms: KAFKA_MECHANISMS,
+        apart: true,
+        holds: "pace, estimate and stream are right",
+        run: async (stage) => queueAtPace(stage, await at(stage)),
+      },
+    ];
+  }),
+  ...wrongsOfTwo.map(({ starts, steps, ...wrong }): FaultCase => ({
+    ...wrong,
+    ...wrongClock,
+    place: "own",
+    mechanisms: MECHANISMS,
+    holds: "both edges of the window are where the database's clock has them, at both doors",
+    async run(stage) {
+      const clock = startWrongClock(stage.t, starts);
+      const program = await startProgram(stage.t, clock.environment);
+      const other = await startProgram(stage.t, { DATABASE_URL: program.databaseUrl });
+      await sellAllAtEdges(stage, { program, clock, other, steps });
+    },
+  })),
+];
+
+/** One mechanism after the other: they share the clock that steps. */
+async function sellAllAtEdges(stage: Stage, place: Place): Promise<void> {
+  for (const mechanism of stage.mechanisms) {
+    await untilAllPlaces(async () => sellAtEdges(stage, place, mechanism));
   }
-  if (place.other !== undefined) return;
-  await t.test(`${place.fault}: who cannot be served is told in time`, async (t) => {
-    await keepDeadlines(faultRow(t, { ...place, mechanism: "all" }), place);
-  });
-  await t.test(`${place.fault}: pace, estimate and stream`, async (t) => {
-    await queueAtPace(t, faultRow(t, { ...place, mechanism: "kafka-queue" }), place);
-  });
 }
 
 /** T2's claims and T2's judge; the clock steps just before each edge. */
-async function sellAtEdges(row: Row, place: Place, mechanism: Mechanism): Promise<Attempt[]> {
+async function sellAtEdges(stage: Stage, place: Place, mechanism: Mechanism): Promise<Attempt[]> {
   const { clock, other, steps } = place;
   clock.step(clock.startsAt);
   const scheduled = await scheduleSale(place.program, mechanism);
@@ -133,28 +169,24 @@ async function sellAtEdges(row: Row, place: Place, mechanism: Mechanism): Promis
   await assertWrong(place, 1);
   const closing = await around("closesAt", steps[1]);
   await assertWrong(place, 2);
-  row.injected(Math.max(1, steps.length));
+  stage.notes(mechanism).injected(Math.max(1, steps.length));
   const told = [...opening.told, ...closing.told];
   const timed = { ...scheduled, window: windowOf(opening, closing) };
   assertInOrder(timed, told);
   assertInTime(timed, told);
   await assertDates(scheduled);
   clock.step(0);
-  const healedMs = performance.now();
-  await judgeWindow(timed, told, row);
-  row.recovered("L2", Math.round(performance.now() - healedMs));
+  await judgeWindow(stage, timed, told);
   await assertIssuedAt(timed, told);
   return told;
 }
 
 /** The fault is there: the process's own log tells the wrong time, as it was last set. */
-async function assertWrong({ row, program, clock, steps }: Place, taken: number): Promise<void> {
+async function assertWrong({ program, clock, steps }: Place, taken: number): Promise<void> {
   const wanted = steps[Math.min(taken, steps.length) - 1] ?? clock.startsAt;
   const seen = await secondsAhead(program);
-  assert.ok(
-    Math.abs(seen - wanted) <= SEEN_S_APART_MAX,
-    `${row}: the clock is ${seen} s ahead, not ${wanted}`,
-  );
+  const isWrong = Math.abs(seen - wanted) <= SEEN_S_APART_MAX;
+  happened(isWrong, `the clock is ${seen} s ahead, not ${wanted}`);
 }
 
 /** No row is dated outside the time in which its person asked and had not yet been told. */
@@ -166,7 +198,7 @@ async function assertIssuedAt({ sale, clock }: Scheduled, told: readonly Attempt
     const { sentMs, returnedMs } = claims.get(userId)!;
     const fromMs = sentMs + clock.offsetMs - ISSUED_MS_APART_MAX;
     // In v3 the row comes after the answer.
-    const toMs = sale.mechanism === "kafka-queue" ? nowMs : returnedMs + clock.offsetMs;
+    const toMs = queues(sale) ? nowMs : returnedMs + clock.offsetMs;
     const issuedAtMs = Date.parse(issuedAt);
     assert.ok(
       issuedAtMs >= fromMs && issuedAtMs <= toMs + ISSUED_MS_APART_MAX,
@@ -186,36 +218,40 @@ async function assertDates({ sale, clock }: Scheduled): Promise<void> {
   }
 }
 
-/** Another session holds the rows of v1 and v2: one is told no, one that nobody knows, v3 queues. */
-async function keepDeadlines(row: Row, place: Place): Promise<void> {
+/** Another session holds the rows: who waits is told no, or that nobody knows; who queues is queued. */
+async function keepDeadlines(stage: Stage, place: Place): Promise<void> {
   const { program, clock, steps } = place;
   clock.step(clock.startsAt);
   const sales = await Promise.all(
-    MECHANISMS.map(async (mechanism) => openSale(program, { mechanism, limit: 1 })),
+    stage.mechanisms.map(async (mechanism) => openSale(program, { mechanism, limit: 1 })),
   );
-  const [rowLock, counter] = sales as [Sale, Sale, Sale];
-  const told = await whileRowHeld(rowLock, async (untilWaited) =>
-    whileRowHeld(counter, async () => {
-      const claims = Promise.all(sales.map(async (sale) => claimAtOnce(sale, people(1))));
-      // Awaited below; if nobody waits for the row, the test ends before that.
-      claims.catch(() => undefined);
-      await untilWaited();
-      if (steps[0] !== undefined) clock.step(steps[0]);
-      return claims;
-    }),
-  );
+  const waiting = sales.filter((sale) => !queues(sale));
+  const told = await withDatabase(program, async (holder) => {
+    await holder.query("BEGIN");
+    await holder.query("SELECT 1 FROM events WHERE id = ANY ($1) FOR UPDATE", [
+      waiting.map(({ eventId }) => eventId),
+    ]);
+    const claims = Promise.all(sales.map(async (sale) => claimAtOnce(sale, people(1))));
+    // Awaited below; if nobody waits for the row, the case ends before that.
+    claims.catch(() => undefined);
+    await until(async () => (await blockedSessions(program)) > 0, "a claim waits for its row");
+    if (steps[0] !== undefined) clock.step(steps[0]);
+    const attempts = await claims;
+    await holder.query("ROLLBACK");
+    return attempts;
+  });
   const healedMs = performance.now();
   await assertWrong(place, 1);
-  row.injected();
-  const outcomes = told.map(([attempt]) => attempt?.outcome);
-  assert.deepEqual(outcomes, ["refused", "unknown", "queued"]);
-  for (const attempts of told.slice(0, 2)) {
-    const ms = attempts[0]!.returnedMs - attempts[0]!.sentMs;
-    assert.ok(ms > TOLD_MS.from && ms < TOLD_MS.to, `${attempts[0]!.mechanism}: after ${ms} ms`);
-  }
+  stage.injected();
   for (const [n, sale] of sales.entries()) {
-    if (n === 0) told[0]!.push(...(await claimAtOnce(sale, people(1))));
-    await finishRow(row, sale, told[n]!, healedMs);
+    const [{ outcome, returnedMs, sentMs }] = told[n] as [Attempt];
+    const wanted = queues(sale) ? "queued" : reserves(sale) ? "unknown" : "refused";
+    assert.equal(outcome, wanted, sale.mechanism);
+    const ms = returnedMs - sentMs;
+    const inTime = ms > TOLD_MS.from && ms < TOLD_MS.to;
+    assert.ok(queues(sale) || inTime, `${sale.mechanism}: after ${ms} ms`);
+    if (outcome === "refused") told[n]!.push(...(await claimAtOnce(sale, people(1))));
+    await finish(stage, sale, told[n]!, { healedMs });
   }
 }
 
@@ -226,11 +262,12 @@ type Told = {
 };
 
 /** A line that is decided at a pace: each estimate is the arithmetic of the pace, and comes true. */
-async function queueAtPace(t: TestContext, row: Row, place: Place): Promise<void> {
+async function queueAtPace(stage: Stage, place: Place): Promise<void> {
   const { program, clock, steps } = place;
   clock.step(clock.startsAt);
-  const sale = await openSale(program, { mechanism: "kafka-queue", limit: PEOPLE_PACED + 1 });
-  const stream = watchStream(t, sale);
+  const mechanism = only(stage);
+  const sale = await openSale(program, { mechanism, limit: PEOPLE_PACED + 1 });
+  const stream = watchStream(stage.t, sale);
   await changePace(sale, PACE);
   const told = await claimAtOnce(sale, people(PEOPLE_PACED));
   const askedMs = performance.now();
@@ -255,12 +292,11 @@ async function queueAtPace(t: TestContext, row: Row, place: Place): Promise<void
   }
   const waitedS = (performance.now() - askedMs) / 1_000;
   await assertWrong(place, 1);
-  row.injected();
+  stage.injected();
   assert.equal(answer.status, "issued");
   const estimateS = first.estimate!.seconds;
   assert.ok(Math.abs(waitedS - estimateS) <= WAIT_S_APART_MAX, `${estimateS} s became ${waitedS}`);
-  const healedMs = performance.now();
-  await endQueueSale({ sale, brokers: testEngine("kafka"), row, told, healedMs, stream });
+  await finish(stage, sale, told, { stream });
   const { offsetMs } = await readClock(program);
   for (const { issuedAt } of (await readStored(sale)).rows) {
     const agoMs = performance.now() + offsetMs - Date.parse(issuedAt);

@@ -22,7 +22,7 @@ export type FailingDiskPlan = {
   readonly withNew: boolean;
 };
 
-/** For `skip`. */
+/** Why it cannot be had; false where it can. */
 export const straceMissing: string | false = missingReason();
 
 /** From when this resolves, every fsync and fdatasync of these processes answers EIO. */

@@ -1,17 +1,25 @@
 // What a program's heap holds when everything that nobody needs any more has been collected, through
 // Node's own inspector: SIGUSR1 opens it on 127.0.0.1, on a free port (`--inspect-port=0` at the start).
 import assert from "node:assert/strict";
+import { until } from "@stampede/launcher/testing";
 import type { Program } from "../../support/program.ts";
-import { until } from "./sale.ts";
+import { serversOf } from "./processes.ts";
 
 /** The inspector of a process; `pid` tells a restarted program from the one before it. */
 const inspectors = new Map<number, string>();
 
 type HeapUsage = { readonly usedSize: number; readonly backingStorageSize?: number };
 
-/** Bytes: objects and the memory behind their buffers, after a full collection. */
+/** Bytes: objects and the memory behind their buffers, after a full collection; of all its workers. */
 export async function heapAtRest(program: Program): Promise<number> {
-  const socket = new WebSocket(await inspectorOf(program));
+  let bytes = 0;
+  // One after the other: whose inspector it is that says where it listens is told by the order alone.
+  for (const pid of serversOf(program.pid)) bytes += await heapOf(await inspectorOf(program, pid));
+  return bytes;
+}
+
+async function heapOf(inspector: string): Promise<number> {
+  const socket = new WebSocket(inspector);
   const closed = Promise.withResolvers<never>();
   closed.promise.catch(() => undefined);
   socket.addEventListener("close", () => closed.reject(new Error("the inspector hung up")));
@@ -32,13 +40,15 @@ export async function heapAtRest(program: Program): Promise<number> {
   }
 }
 
-async function inspectorOf({ pid, lastWords }: Program): Promise<string> {
+async function inspectorOf({ lastWords }: Program, pid: number): Promise<string> {
   const known = inspectors.get(pid);
   if (known !== undefined) return known;
   process.kill(pid, "SIGUSR1");
   let url: string | undefined;
   await until(async () => {
-    url = /Debugger listening on (ws:\/\/127\.0\.0\.1:\S+)/.exec(lastWords())?.[1];
+    const told = lastWords().matchAll(/Debugger listening on (ws:\/\/127\.0\.0\.1:\S+)/g);
+    const others = new Set(inspectors.values());
+    url = Array.from(told, ([, at]) => at).find((at) => at !== undefined && !others.has(at));
     return url !== undefined;
   }, "the program's inspector listens");
   assert.ok(url !== undefined);

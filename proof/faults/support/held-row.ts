@@ -1,8 +1,9 @@
 // Another session holds an event's row, or the coupons' table: whoever writes by the database meanwhile
 // waits for its lock.
+import { until } from "@stampede/launcher/testing";
 import type pg from "pg";
 import type { Program } from "../../support/program.ts";
-import { until, withDatabase } from "./sale.ts";
+import { withDatabase } from "./sale.ts";
 import type { Sale } from "./sale.ts";
 
 /**

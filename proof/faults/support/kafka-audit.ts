@@ -17,6 +17,9 @@ export type Commit = {
 /** Before anything is claimed. The trigger speaks at COMMIT: it sees what the commit makes true. */
 export async function startAudit({ program }: Pick<Sale, "program">): Promise<void> {
   await withDatabase(program, async (client) => {
+    // Another case on the same database may have started it.
+    const { rows } = await client.query("SELECT to_regclass('queue_audit') AS audit");
+    if (rows[0].audit !== null) return;
     await client.query(
       `CREATE TABLE queue_audit (
          n bigint GENERATED ALWAYS AS IDENTITY, event_id text, epoch bigint, mark bigint,
@@ -30,7 +33,7 @@ export async function startAudit({ program }: Pick<Sale, "program">): Promise<vo
            FROM events e WHERE e.id = NEW.event_id;
          RETURN NULL;
        END $$;
-       CREATE CONSTRAINT TRIGGER audit_queue AFTER UPDATE ON queues
+       CREATE CONSTRAINT TRIGGER audit_queue AFTER UPDATE OF epoch, next_offset ON queues
          DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION audit_queue();
        GRANT ALL ON queue_audit TO PUBLIC`,
     );

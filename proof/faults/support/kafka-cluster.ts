@@ -18,8 +18,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { findKafka, freePort } from "@stampede/infrastructure/embedded";
-import type { KafkaProgram } from "@stampede/infrastructure/embedded";
+import { findKafka, freePort } from "@stampede/launcher";
+import type { KafkaProgram } from "@stampede/launcher";
 import { brokersKnownTo } from "./kafka-operator.ts";
 
 const READY_MS_MAX = 60_000;

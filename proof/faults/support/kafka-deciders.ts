@@ -2,11 +2,13 @@
 // PostgreSQL can tell who did what.
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import type { TestContext } from "node:test";
+import { until } from "@stampede/launcher/testing";
 import type pg from "pg";
 import { startProgram } from "../../support/program.ts";
 import type { Program } from "../../support/program.ts";
-import { until, withDatabase } from "./sale.ts";
+import type { Cleaning } from "./cleaning.ts";
+import { continueTree, stopTree } from "./processes.ts";
+import { withDatabase } from "./sale.ts";
 import type { Sale } from "./sale.ts";
 
 export type DeciderProcess = {
@@ -21,7 +23,7 @@ export type DeciderProcess = {
 
 /** Another process on the same engines, ROLE=decider; resolves when it serves `/readyz`. */
 export async function startDecider(
-  t: TestContext,
+  t: Cleaning,
   door: Program,
   /** Its way to the database. */
   through: (databaseUrl: string) => string = (databaseUrl) => databaseUrl,
@@ -41,8 +43,8 @@ export async function startDecider(
   return {
     program,
     user,
-    freeze: () => void process.kill(program.pid, "SIGSTOP"),
-    thaw: () => void process.kill(program.pid, "SIGCONT"),
+    freeze: () => stopTree(program.pid),
+    thaw: () => continueTree(program.pid),
   };
 }
 

@@ -1,20 +1,20 @@
-// The program as `npm start` runs it, with engines of its own in a folder of its own: for the rows
-// that kill the launcher.
+// The program as `npm start` runs it, with engines of its own in a folder of its own: for the case
+// that kills the launcher.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { readFileSync, readdirSync, readlinkSync } from "node:fs";
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { basename, join, sep } from "node:path";
+import { join, sep } from "node:path";
 import type { TestContext } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { commandLine, freePort, isAlive } from "@stampede/infrastructure/embedded";
+import { commandLine, freePort, isAlive } from "@stampede/launcher";
 import type { Program } from "../../support/program.ts";
 import { killTree, parentOf } from "./processes.ts";
 
 const REPOSITORY = join(import.meta.dirname, "..", "..", "..");
-const START = join("packages", "infrastructure", "src", "embedded", "start.ts");
+const START = join("packages", "launcher", "src", "start.ts");
 const MAIN = join("packages", "api", "src", "main.ts");
 /** What it prints last, once everything is up. */
 const READY = "Stop  ";
@@ -24,9 +24,7 @@ const POLL_MS = 20;
 export const ENGINES = ["postgres", "redis", "kafka"] as const;
 export type Engine = (typeof ENGINES)[number];
 
-const enginePrograms = /^(?:postgres|redis-server|valkey-server|java)/;
-
-export type Launcher = {
+type Launcher = {
   readonly pid: number;
   readonly exited: Promise<number | null>;
   readonly signal: (name: NodeJS.Signals) => void;
@@ -34,8 +32,9 @@ export type Launcher = {
   readonly ready: () => Promise<void>;
 };
 
-export type Recorded = {
+type Recorded = {
   readonly databaseUrl: string;
+  readonly redisUrl: string;
   readonly kafkaBrokers: string;
   readonly pids: Readonly<Record<Engine | "launcher" | "server", number>>;
 };
@@ -78,6 +77,12 @@ export async function launchFolder(t: Pick<TestContext, "after">): Promise<Launc
       adminToken,
       get databaseUrl() {
         return recorded().databaseUrl;
+      },
+      get redisUrl() {
+        return recorded().redisUrl;
+      },
+      get brokers() {
+        return recorded().kafkaBrokers;
       },
       get pid() {
         return recorded().pids.server;
@@ -140,9 +145,12 @@ async function seesEngines(url: string): Promise<boolean> {
   return !(await answer.text()).includes('"down"');
 }
 
-/** Engines whose parent is no engine of the same directory. */
+/**
+ * Processes of the directory whose parent is none. Nobody else has any business in there, and a program
+ * is called one way by its package and another by the system: Debian's redis-server is redis-check-rdb.
+ */
 function headsIn(folder: string): number[] {
-  const found = processesIn(folder).filter((pid) => enginePrograms.test(programOf(pid)));
+  const found = processesIn(folder);
   const heads = found.filter((pid) => !found.includes(parentOf(pid) ?? 0));
   // One may have ended, and its successor begun, while we looked.
   return heads.filter(isAlive);
@@ -153,7 +161,7 @@ function processesIn(folder: string): number[] {
     .map(Number)
     .filter((pid) => pid > 1 && pid !== process.pid)
     .filter((pid) => {
-      const place = linkOf(pid, "cwd");
+      const place = workingFolder(pid);
       return place === folder || place.startsWith(folder + sep);
     });
 }
@@ -170,13 +178,9 @@ function serverIn(folder: string): number[] {
   return typeof pid === "number" && commandLine(pid)?.includes(MAIN) === true ? [pid] : [];
 }
 
-function programOf(pid: number): string {
-  return basename(linkOf(pid, "exe"));
-}
-
-function linkOf(pid: number, name: "cwd" | "exe"): string {
+function workingFolder(pid: number): string {
   try {
-    return readlinkSync(`/proc/${pid}/${name}`);
+    return readlinkSync(`/proc/${pid}/cwd`);
   } catch {
     // It ended while we looked, or is another user's.
     return "";

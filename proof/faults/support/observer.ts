@@ -1,11 +1,10 @@
 // A reader of all state while a sale runs under a fault: what was wrong for a moment only, the end does
-// not show. Every 50 ms it reads Redis and then PostgreSQL, the latter in one snapshot.
+// not show. Every 50 ms it reads PostgreSQL, in one snapshot.
 //
 // It judges each reading by itself (S1, S17, S24) and against the one before (S1, S15, S20: rows, mark
 // and epoch, limit only rise). An engine that is away is not read; the sale's own judges miss it.
 import { setTimeout as pause } from "node:timers/promises";
 import pg from "pg";
-import { redisCommand } from "./redis-command.ts";
 import type { Sale } from "./sale.ts";
 
 const EVERY_MS = 50;
@@ -21,8 +20,6 @@ type Reading = {
   /** v3; null for an event without a queue. */
   readonly epoch: number | null;
   readonly mark: number | null;
-  /** v2: Redis says that all coupons are rows. */
-  readonly latched: boolean;
 };
 
 export type Observer = {
@@ -30,8 +27,8 @@ export type Observer = {
   readonly end: () => Promise<{ readonly readings: number; readonly wrong: readonly string[] }>;
 };
 
-/** Observes until `end` is called. `redisUrl` is null where Redis holds nothing of this sale. */
-export function observe(sale: Sale, redisUrl: string | null): Observer {
+/** Observes until `end` is called. */
+export function observe(sale: Sale): Observer {
   const ended = new AbortController();
   const wrong: string[] = [];
   let readings = 0;
@@ -40,10 +37,8 @@ export function observe(sale: Sale, redisUrl: string | null): Observer {
     let client: pg.Client | null = null;
     while (!ended.signal.aborted) {
       try {
-        // Redis first: a latch that is seen speaks of rows that were committed before it was set.
-        const latched = redisUrl !== null && (await isLatched(redisUrl, sale));
         client ??= await connect(sale);
-        const reading: Reading = { ...(await snapshot(client, sale)), latched };
+        const reading = await snapshot(client, sale);
         readings += 1;
         wrong.push(...faultsOf(reading, before));
         before = reading;
@@ -69,12 +64,11 @@ export function observe(sale: Sale, redisUrl: string | null): Observer {
 
 /** What must never be, in one reading and since the one before it. */
 export function faultsOf(now: Reading, before: Reading | null): string[] {
-  const { limit, issued, rows, highestSeq, latched } = now;
+  const { limit, issued, rows, highestSeq } = now;
   const told = JSON.stringify(now);
   const faults: string[] = [];
   if (rows > limit) faults.push(`S1: more rows than the limit: ${told}`);
   if (issued !== rows || rows !== highestSeq) faults.push(`S24: issued, rows and seq: ${told}`);
-  if (latched && rows < limit) faults.push(`S17: a latch before the last row: ${told}`);
   if (before === null) return faults;
   const since = `${JSON.stringify(before)} is followed by ${told}`;
   if (rows < before.rows) faults.push(`S1: rows went away: ${since}`);
@@ -97,8 +91,8 @@ async function connect({ program }: Sale): Promise<pg.Client> {
 }
 
 /** One statement is one snapshot. */
-async function snapshot(client: pg.Client, { eventId }: Sale): Promise<Omit<Reading, "latched">> {
-  const { rows } = await client.query<Omit<Reading, "latched">>(
+async function snapshot(client: pg.Client, { eventId }: Sale): Promise<Reading> {
+  const { rows } = await client.query<Reading>(
     `SELECT e.limit_quantity AS limit, e.issued,
             (SELECT count(*)::integer FROM coupon_issues i WHERE i.event_id = e.id) AS rows,
             (SELECT coalesce(max(seq), 0) FROM coupon_issues i WHERE i.event_id = e.id) AS "highestSeq",
@@ -107,8 +101,4 @@ async function snapshot(client: pg.Client, { eventId }: Sale): Promise<Omit<Read
     [eventId],
   );
   return rows[0]!;
-}
-
-async function isLatched(redisUrl: string, { eventId }: Sale): Promise<boolean> {
-  return (await redisCommand(redisUrl, "HGET", `stampede:{${eventId}}:state`, "latch")) === "1";
 }

@@ -1,16 +1,10 @@
-// What the rows of operations share: an operator's requests, and the end of a sale whose event was
-// changed, made again or moved: everybody has a final answer, and the referee over all of it.
+// An operator's requests.
 import assert from "node:assert/strict";
-import type { Attempt, Mechanism } from "@stampede/lab";
-import { judge } from "@stampede/lab/referee";
 import type { Program } from "../../support/program.ts";
-import { readLog } from "./kafka-operator.ts";
-import { queueOf, topicOf } from "./kafka-sale.ts";
-import type { Row } from "./row.ts";
-import { askEverybody, readStored, unsettled } from "./sale.ts";
+import type { Mechanism } from "../mechanisms.ts";
 import type { Sale } from "./sale.ts";
 
-/** What `GET /events/{id}` shows, as far as these rows need it. */
+/** What `GET /events/{id}` shows, as far as the cases need it. */
 export type EventSeen = {
   readonly id: string;
   readonly mechanism: Mechanism;
@@ -40,7 +34,7 @@ export type EventWanted = {
 
 /** `POST /events`; rejects where no answer came. */
 export async function makeEvent(program: Program, wanted: EventWanted): Promise<OperatorAnswer> {
-  const body = { name: "An event of the operations' rows", ...wanted };
+  const body = { name: "An event of the operations' cases", ...wanted };
   return operate(program, "/events", { method: "POST", body: JSON.stringify(body) });
 }
 
@@ -69,53 +63,6 @@ export function saleOf(program: Program, event: EventSeen): Sale {
   const { hostname, port, host } = new URL(program.url);
   const target = { address: hostname, port: Number(port), authority: host };
   return { program, eventId, mechanism, limit, claimPath, target };
-}
-
-export type Judged = {
-  readonly row: Row;
-  readonly told: readonly Attempt[];
-  /** Those who have no final answer to come: turned away at a door that stays shut. */
-  readonly leftOut?: ReadonlySet<string>;
-  readonly limitAtStart?: number;
-  readonly closesAt?: string;
-  /** Where its log is, if it has one. */
-  readonly brokers: string;
-};
-
-/** Everybody asks, and the referee judges all that anybody was told. Gives how many rows there are. */
-export async function endSale(sale: Sale, judged: Judged): Promise<number> {
-  const { row, told, leftOut = new Set() } = judged;
-  const asking = told.filter(({ person }) => !leftOut.has(person));
-  const fromMs = performance.now();
-  const asked = await askEverybody(sale, asking);
-  assert.deepEqual(unsettled(asked), [], `${sale.mechanism}: L2, everybody has a final answer`);
-  row.recovered("L2", Math.round(performance.now() - fromMs));
-  const { issued, rows } = await readStored(sale);
-  const { eventId, mechanism, limit } = sale;
-  const history = [...told, ...asked].map((attempt, id) => ({ ...attempt, id }));
-  const { log, ...queue } = await queueFacts(sale, judged.brokers, issued);
-  const { limitAtStart = limit, closesAt = null } = judged;
-  const event = { eventId, mechanism, limit, limitAtStart, closesAt, issued, ...queue };
-  const run = { events: [event], history, rows: rows.map((one) => ({ ...one, eventId })), log };
-  const findings = judge(run);
-  row.judged(history, findings.length);
-  assert.deepEqual(findings, [], mechanism);
-  return rows.length;
-}
-
-/** What the referee reads of a queue; nothing for an event that has none. */
-async function queueFacts(sale: Sale, brokers: string, issued: number) {
-  if (sale.mechanism !== "kafka-queue") return { log: new Map<string, never[]>() };
-  const { nextOffset: decided, lastWinningTicket: last } = await queueOf(sale);
-  const records = (await readLog(await topicOf({ sale, brokers }))).map((record) => ({
-    eventId: sale.eventId,
-    offset: record.offset,
-    key: record.key?.toString() ?? null,
-    value: record.value?.toString() ?? null,
-  }));
-  // Nobody is told the last winning ticket before it is the last (S25).
-  const lastWinningTicket = issued === sale.limit ? last : null;
-  return { decided, lastWinningTicket, log: new Map([[sale.eventId, records]]) };
 }
 
 async function operate(

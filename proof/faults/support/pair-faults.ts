@@ -2,18 +2,19 @@
 // that a second one comes while the first lasts, or right after it where the two exclude each other.
 import assert from "node:assert/strict";
 import { setTimeout as pause } from "node:timers/promises";
-import type { Mechanism } from "@stampede/lab";
 import type pg from "pg";
+import { until } from "@stampede/launcher/testing";
+import type { FaultProxy } from "@stampede/launcher/testing";
 import type { Program } from "../../support/program.ts";
+import { queues, reserves } from "../mechanisms.ts";
 import { blockedSessions, waitingWriters, whileRowHeld, withWritesHeld } from "./held-row.ts";
-import { queueOf } from "./kafka-sale.ts";
+import { queueOf } from "./queue.ts";
 import { burst, burstUntil, leadingDecider } from "./pair-place.ts";
 import type { PairPlace, PairSale } from "./pair-place.ts";
 import { truncateAppendOnlyFile } from "./private-engines.ts";
 import { continueTree, stopTree } from "./processes.ts";
-import type { FaultProxy } from "./proxy.ts";
 import { redisCommand } from "./redis-command.ts";
-import { readStored, until, withDatabase } from "./sale.ts";
+import { readStored, withDatabase } from "./sale.ts";
 import { takeAllConnections } from "./postgres-connections.ts";
 
 export type FaultName =
@@ -33,7 +34,7 @@ export type FaultName =
 export type Thing = "door" | "decider" | "postgres" | "redis" | "kafka";
 
 /** The round in which it happens. */
-export type Round = {
+type Round = {
   readonly place: PairPlace;
   /** The sales that meet this fault. */
   readonly sales: readonly PairSale[];
@@ -99,8 +100,7 @@ const makers: Readonly<Record<FaultName, () => PairFault>> = {
     async inject({ place, sales }) {
       const { doorsPostgres, decidersPostgres } = place.before;
       for (const one of sales) {
-        const isQueue = one.sale.mechanism === "kafka-queue";
-        await cutOne(isQueue ? decidersPostgres : doorsPostgres, one);
+        await cutOne(queues(one.sale) ? decidersPostgres : doorsPostgres, one);
       }
     },
     heal: nothing,
@@ -240,12 +240,9 @@ async function whileWriting(round: Round, run: () => Promise<void>): Promise<voi
     await run();
     return;
   }
-  const away: Readonly<Record<Mechanism, readonly Thing[]>> = {
-    "row-lock": [],
-    "redis-counter": ["redis"],
-    "kafka-queue": ["kafka", "decider"],
-  };
-  const writing = sales.filter(({ sale }) => !away[sale.mechanism].some((one) => taken().has(one)));
+  const writesBy = ({ sale }: PairSale): readonly Thing[] =>
+    queues(sale) ? ["kafka", "decider"] : reserves(sale) ? ["redis"] : [];
+  const writing = sales.filter((one) => !writesBy(one).some((thing) => taken().has(thing)));
   await withWritesHeld(place.program, 0, async (client) => {
     for (const [n, one] of writing.entries()) {
       const waits = async (): Promise<boolean> => (await waitingWriters(client)).length > n;

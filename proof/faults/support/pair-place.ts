@@ -1,8 +1,10 @@
 // Where pairs of faults happen: a door and two deciders (which reconcile too) on engines of their own,
 // with a proxy before each engine that the door uses and one before the deciders' PostgreSQL.
-import type { TestContext } from "node:test";
 import type { Attempt } from "@stampede/lab";
+import { startProxy, until } from "@stampede/launcher/testing";
+import type { FaultProxy } from "@stampede/launcher/testing";
 import type { Program } from "../../support/program.ts";
+import type { Cleaning } from "./cleaning.ts";
 import { startKafkaCluster } from "./kafka-cluster.ts";
 import type { KafkaNode } from "./kafka-cluster.ts";
 import { metric } from "./kafka-sale.ts";
@@ -11,9 +13,7 @@ import type { PrivateEngines } from "./private-engines.ts";
 import { readProduces } from "./proxy-kafka.ts";
 import { readCommits } from "./proxy-postgres.ts";
 import { readCommands } from "./proxy-redis.ts";
-import { startProxy } from "./proxy.ts";
-import type { FaultProxy } from "./proxy.ts";
-import { claimAtOnce, people, until } from "./sale.ts";
+import { claimAtOnce, people } from "./sale.ts";
 import type { Sale } from "./sale.ts";
 
 export type PairPlace = PrivateEngines & {
@@ -29,18 +29,12 @@ export type PairPlace = PrivateEngines & {
   };
 };
 
-/** Three processes with their pools, and a test that takes all the rest. */
+/** Three processes with their pools, and a fault that takes all the rest. */
 const CONNECTIONS_MAX = 70;
 const BURST = 15;
 const BURST_SPREAD_MS = 100;
 
-export async function openPairPlace(t: TestContext): Promise<PairPlace> {
-  const ends: (() => unknown)[] = [];
-  // Whatever was started last ends first: no program outlives its engines.
-  const own: Pick<TestContext, "after"> = { after: (end) => void ends.push(end as () => unknown) };
-  t.after(async () => {
-    for (const end of ends.toReversed()) await end();
-  });
+export async function openPairPlace(own: Cleaning): Promise<PairPlace> {
   const settings = { max_connections: String(CONNECTIONS_MAX), track_commit_timestamp: "on" };
   const engines = await startPrivateEngines(own, { settings });
   const { nodes } = await startKafkaCluster(own, { nodes: 1 });
@@ -64,12 +58,17 @@ export async function openPairPlace(t: TestContext): Promise<PairPlace> {
   // The first of them makes the schema.
   const deciders = [await startInstance(own, engines, deciding)];
   deciders.push(await startInstance(own, engines, deciding));
-  const program = await startInstance(own, engines, {
-    ROLE: "api",
-    DATABASE_URL: before.doorsPostgres.through(engines.postgres.url),
-    REDIS_URL: before.doorsRedis.through(engines.redis.url),
-    KAFKA_BROKERS: before.doorsKafka.through(broker.broker),
-  });
+  const program = await startInstance(
+    own,
+    engines,
+    {
+      ROLE: "api",
+      DATABASE_URL: before.doorsPostgres.through(engines.postgres.url),
+      REDIS_URL: before.doorsRedis.through(engines.redis.url),
+      KAFKA_BROKERS: before.doorsKafka.through(broker.broker),
+    },
+    { redisUrl: engines.redis.url, brokers: broker.broker },
+  );
   return { ...engines, program, deciders, broker, before };
 }
 

@@ -1,31 +1,24 @@
 // Rounds of two faults in one sale. The faults of v2 and of v3 that are not the same are paired up, so
 // that one round serves both: a sale then meets its own pair, and sees an engine fail that is not its.
 import assert from "node:assert/strict";
-import type { TestContext } from "node:test";
-import type { Attempt, Mechanism } from "@stampede/lab";
+import type { Attempt } from "@stampede/lab";
+import type { Stage } from "../case.ts";
+import { assertGuardsSilent, assertNothingSeen } from "../course.ts";
+import { finish, firstGoodMs } from "../finish.ts";
+import { KAFKA_MECHANISMS, queues, REDIS_MECHANISMS, ROW_MECHANISMS } from "../mechanisms.ts";
+import type { Mechanism } from "../mechanisms.ts";
 import { observe } from "./observer.ts";
 import type { Observer } from "./observer.ts";
-import { endSale } from "./operations.ts";
 import { pairFault } from "./pair-faults.ts";
 import type { FaultName, PairFault, Thing } from "./pair-faults.ts";
 import { burst, untilWhole } from "./pair-place.ts";
 import type { PairPlace, PairSale } from "./pair-place.ts";
 import { appendOnlyFile } from "./private-engines.ts";
-import { firstGoodMs } from "./proxy-program.ts";
 import { recovery } from "./recovery.ts";
-import { faultRow } from "./row.ts";
-import type { Row } from "./row.ts";
-import {
-  assertAnswered,
-  claimAtOnce,
-  claimUntilAnswered,
-  openSale,
-  people,
-  readStored,
-} from "./sale.ts";
+import { assertAnswered, claimAtOnce, claimUntilAnswered, openSale, people } from "./sale.ts";
 
 /** A slot of a round: what each mechanism meets in it. */
-export type Slot = Readonly<Partial<Record<Mechanism, FaultName>>>;
+type Slot = Readonly<Partial<Record<Mechanism, FaultName>>>;
 
 export type Pair = readonly [Slot, Slot];
 
@@ -37,13 +30,6 @@ const OVERLAP = "a second fault came while the first lasted";
 const SPREAD_AFTER_MS = 500;
 const DEADLINE_MS = 40_000;
 const SETTLED_MS_MAX = 10_000;
-/** L3 of the slowest engine that was away. */
-const GOOD_CLAIM_MS_MAX: Readonly<Record<Mechanism, number>> = {
-  "row-lock": 5_000,
-  "redis-counter": 5_000,
-  "kafka-queue": 15_000,
-};
-
 /** The faults that every mechanism can meet. */
 const everywhere = ["A8", "P2", "P4", "P5"] as const;
 /** v2's own beside v3's own. */
@@ -54,14 +40,19 @@ const own = [
   ["R6", "K10"],
 ] as const;
 
-const slots: readonly Slot[] = [
-  ...everywhere.map((name) => ({ "redis-counter": name, "kafka-queue": name })),
-  ...own.map(([counter, queue]) => ({ "redis-counter": counter, "kafka-queue": queue })),
-];
+const slotOf = (mechanisms: readonly Mechanism[], name: FaultName): Slot =>
+  Object.fromEntries(mechanisms.map((mechanism) => [mechanism, name]));
 
-/** v1: 6 pairs of four faults. */
-export const rowLockPairs: readonly Pair[] = pairsOf(
-  everywhere.map((name): Slot => ({ "row-lock": name })),
+const slots: readonly Slot[] = [...everywhere.map((name) => [name, name] as const), ...own].map(
+  ([counter, queue]) => ({
+    ...slotOf(REDIS_MECHANISMS, counter),
+    ...slotOf(KAFKA_MECHANISMS, queue),
+  }),
+);
+
+/** v1 and its kind: 6 pairs of four faults. */
+export const rowPairs: readonly Pair[] = pairsOf(
+  everywhere.map((name) => slotOf(ROW_MECHANISMS, name)),
 );
 
 /** v2 and v3: 28 pairs of eight faults each. */
@@ -71,63 +62,47 @@ function pairsOf(all: readonly Slot[]): readonly Pair[] {
   return all.flatMap((one, n) => all.slice(n + 1).map((other): Pair => [one, other]));
 }
 
-type RowSale = PairSale & {
-  readonly row: Row;
+type RoundSale = PairSale & {
   readonly told: Attempt[];
   readonly observer: Observer;
 };
 
-type Open = { readonly fault: PairFault; readonly sales: readonly RowSale[] };
+type Open = { readonly fault: PairFault; readonly sales: readonly RoundSale[] };
 
-export function titleOf(pair: Pair): string {
-  const names = (slot: Slot): string => [...new Set(Object.values(slot))].join(" | ");
-  return `${names(pair[0])} with ${names(pair[1])}`;
+/** What each mechanism meets: "A8 and K1 | A8 and R2 in one sale". */
+export function titleOf([one, other]: Pair): string {
+  const names = Object.keys(one) as Mechanism[];
+  const each = names.map((mechanism) => `${one[mechanism]} and ${other[mechanism]}`);
+  return `${[...new Set(each)].join(" | ")} in one sale`;
 }
 
-export async function runRound(
-  t: TestContext,
-  open: () => Promise<PairPlace>,
-  { row: name, pair }: { readonly row: string; readonly pair: Pair },
-): Promise<void> {
-  const rows = rowsOf(t, name, pair);
-  const place = await open();
+export async function runRound(stage: Stage<PairPlace>, pair: Pair): Promise<void> {
+  const place = stage.at;
   await untilWhole(place);
-  const sales: RowSale[] = [];
-  for (const [mechanism, row] of rows) {
+  const sales: RoundSale[] = [];
+  for (const mechanism of stage.mechanisms) {
     const sale = await openSale(place.program, { mechanism, limit: LIMIT });
-    const observer = observe(sale, mechanism === "redis-counter" ? place.redis.url : null);
+    const observer = observe(sale);
     // Ended in any case, or a fault that could not be injected would leave it reading for ever.
-    t.after(async () => observer.end());
-    sales.push({ sale, row, bursts: [], told: [], observer });
+    stage.t.after(async () => observer.end());
+    sales.push({ sale, bursts: [], told: [], observer });
   }
   const { bytes: fileBytes } = appendOnlyFile(place.redis);
   for (const { sale, told } of sales)
     told.push(...(await claimAtOnce(sale, people(PEOPLE_BEFORE))));
-  const [first] = sales;
-  const ordered = first!.row.random() < 0.5 ? pair : pair.toReversed();
-  await injectAll(place, { slots: ordered, sales, fileBytes });
+  const ordered = stage.random() < 0.5 ? pair : pair.toReversed();
+  await injectAll(stage, { slots: ordered, sales, fileBytes });
   const healedMs = performance.now();
-  const outcomes = await Promise.allSettled(sales.map(async (one) => endOf(place, one, healedMs)));
+  const outcomes = await Promise.allSettled(sales.map(async (one) => endOf(stage, one, healedMs)));
   for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
-}
-
-/** A row for each mechanism, by one seed: they share the order. */
-function rowsOf(t: TestContext, name: string, pair: Pair): readonly (readonly [Mechanism, Row])[] {
-  const rows: [Mechanism, Row][] = [];
-  for (const mechanism of Object.keys(pair[0]) as Mechanism[]) {
-    const fault = `${pair[0][mechanism]} and ${pair[1][mechanism]} in one sale`;
-    const seed = rows[0]?.[1].seed;
-    const about = { row: name, mechanism, fault, ...(seed === undefined ? {} : { seed }) };
-    rows.push([mechanism, faultRow(t, about)]);
-  }
-  return rows;
+  assertGuardsSilent(place.postgres);
 }
 
 async function injectAll(
-  place: PairPlace,
+  { at: place, met, notes }: Stage<PairPlace>,
   course: {
     readonly slots: readonly Slot[];
-    readonly sales: readonly RowSale[];
+    readonly sales: readonly RoundSale[];
     readonly fileBytes: number;
   },
 ): Promise<void> {
@@ -146,13 +121,13 @@ async function injectAll(
       const next = opensOf(slot, course.sales);
       const needs = new Set(next.flatMap(({ fault }) => fault.needs));
       await heal(opens.filter(({ fault }) => fault.takes.some((thing) => needs.has(thing))));
-      if (taken().size > 0) for (const { row } of course.sales) row.met(OVERLAP);
+      if (taken().size > 0) met(OVERLAP);
       for (const one of next) {
         // Healed whatever becomes of it: the next round needs this place whole.
         opens.push({ ...one, fault: { ...one.fault, takes: [] } });
         await one.fault.inject(roundOf(one));
         opens = [...opens.slice(0, -1), one];
-        for (const { row } of one.sales) row.injected();
+        for (const { sale } of one.sales) notes(sale.mechanism).injected();
       }
     }
     // While it all lasts: whoever comes now is told what can be told.
@@ -167,9 +142,9 @@ function restartsProcess({ name }: PairFault): boolean {
 }
 
 /** v3's own comes first: it may need what v2's own takes away. */
-function opensOf(slot: Slot, sales: readonly RowSale[]): readonly Open[] {
-  const names = [...new Set([slot["kafka-queue"], slot["redis-counter"], slot["row-lock"]])];
-  return names
+function opensOf(slot: Slot, sales: readonly RoundSale[]): readonly Open[] {
+  const order = [...KAFKA_MECHANISMS, ...REDIS_MECHANISMS, ...ROW_MECHANISMS];
+  return [...new Set(order.map((mechanism) => slot[mechanism]))]
     .filter((name) => name !== undefined)
     .map((name) => ({
       fault: pairFault(name),
@@ -178,8 +153,11 @@ function opensOf(slot: Slot, sales: readonly RowSale[]): readonly Open[] {
 }
 
 /** The deadlines from the moment of healing, and the referee over all that anybody was told. */
-async function endOf(place: PairPlace, one: RowSale, healedMs: number): Promise<void> {
-  const { sale, row, told, bursts } = one;
+async function endOf(
+  stage: Stage<PairPlace>,
+  { sale, told, bursts, observer }: RoundSale,
+  healedMs: number,
+): Promise<void> {
   const { mechanism } = sale;
   const options = { spreadMs: SPREAD_AFTER_MS, deadlineMs: DEADLINE_MS };
   const after = await claimUntilAnswered(sale, people(PEOPLE_AFTER), options);
@@ -189,21 +167,20 @@ async function endOf(place: PairPlace, one: RowSale, healedMs: number): Promise<
   assertAnswered(told);
   // Who comes later than the healing is served later: from the last answer on.
   const lastMs = Math.max(healedMs, ...told.map(({ returnedMs }) => returnedMs));
-  const { L1 = Number.NaN, L4 = Number.NaN } = await recovery(place, sale, lastMs);
-  const L3 = firstGoodMs(after, healedMs);
-  const reached = { L1, L3, L4 };
-  const most = { L1: SETTLED_MS_MAX, L3: GOOD_CLAIM_MS_MAX[mechanism], L4: SETTLED_MS_MAX };
+  const reached = { ...(await recovery(sale, lastMs)), L3: firstGoodMs(after, healedMs) };
+  const most = { L1: SETTLED_MS_MAX, L3: goodClaimMsMax(sale), L4: SETTLED_MS_MAX };
   for (const deadline of ["L1", "L3", "L4"] as const) {
     const ms = Math.round(reached[deadline]);
-    row.recovered(deadline, ms);
+    stage.notes(mechanism).recovered(deadline, ms);
     assert.ok(ms <= most[deadline], `${mechanism}: ${deadline} took ${ms} of ${most[deadline]} ms`);
   }
-  await endSale(sale, { row, told, brokers: place.broker.broker });
-  row.recovered("L2", Math.round(performance.now() - healedMs));
-  assert.equal((await readStored(sale)).rows.length, LIMIT, mechanism);
-  const { readings, wrong: seen } = await one.observer.end();
-  assert.deepEqual(seen, [], mechanism);
-  assert.ok(readings > 0, "the observer saw nothing");
+  await finish(stage, sale, told);
+  await assertNothingSeen(observer);
+}
+
+/** L3 of the slowest engine that was away. */
+function goodClaimMsMax(sale: { readonly mechanism: Mechanism }): number {
+  return queues(sale) ? 15_000 : 5_000;
 }
 
 function isFault({ outcome }: Attempt): boolean {

@@ -1,7 +1,7 @@
 // Every connection that PostgreSQL has, taken by sessions of the test.
 import assert from "node:assert/strict";
+import { until } from "@stampede/launcher/testing";
 import pg from "pg";
-import { until } from "./sale.ts";
 
 /**
  * Sessions of ours, as many as there are connections, the service's ended until it has none. They

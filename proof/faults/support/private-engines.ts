@@ -4,13 +4,13 @@ import { readFileSync, readdirSync, rmSync, statSync, truncateSync } from "node:
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { TestContext } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { isAlive, startPostgres, startRedis } from "@stampede/infrastructure/embedded";
-import type { RunningEngine } from "@stampede/infrastructure/embedded";
+import { isAlive, startPostgres, startRedis } from "@stampede/launcher";
+import type { RunningEngine } from "@stampede/launcher";
 import pg from "pg";
 import { startProgram } from "../../support/program.ts";
-import type { Program } from "../../support/program.ts";
+import type { Program, ProgramOptions } from "../../support/program.ts";
+import type { Cleaning } from "./cleaning.ts";
 import { continueTree, killTree, stopTree } from "./processes.ts";
 
 export type PrivateEngine = {
@@ -53,59 +53,36 @@ const RECOVERED_MS_MAX = 40_000;
 
 const usualSettings = { max_connections: "100", track_commit_timestamp: "on" };
 
-/** The real program on engines of its own; Kafka is the shared one. All is ended after the test. */
+/** The real program on engines of its own; Kafka is the shared one. */
 export async function startOnPrivateEngines(
-  t: Pick<TestContext, "after">,
+  t: Cleaning,
   options: PrivateOptions = {},
 ): Promise<PrivateEngines & { readonly program: Program; readonly others: readonly Program[] }> {
-  const ends: (() => Promise<void>)[] = [];
-  const end = async (): Promise<void> => {
-    for (const one of ends.toReversed()) await one();
-  };
-  try {
-    const engines = await startEngines(options, ends);
-    const { environment = {} } = options;
-    const next = async (instance: number): Promise<Program> => {
-      const isFixed = typeof environment !== "function";
-      const added = isFixed ? environment : await environment(engines, instance);
-      return startInstance(t, engines, added);
-    };
-    const program = await next(0);
-    const others: Program[] = [];
-    while (others.length + 1 < (options.instances ?? 1)) others.push(await next(others.length + 1));
-    // After the program's own hook: it stops before its engines do.
-    t.after(end);
-    return { ...engines, program, others };
-  } catch (error) {
-    await end();
-    throw error;
+  const { environment = {}, instances = 1 } = options;
+  const engines = await startPrivateEngines(t, options);
+  const programs: Program[] = [];
+  while (programs.length < instances) {
+    const isFixed = typeof environment !== "function";
+    const added = isFixed ? environment : await environment(engines, programs.length);
+    programs.push(await startInstance(t, engines, added));
   }
+  const [program, ...others] = programs;
+  return { ...engines, program: program!, others };
 }
 
-/** Only the engines; ended after the test, so whatever uses them has to be started before. */
+/** Only the engines; whatever uses them is started later, and so ends before them. */
 export async function startPrivateEngines(
-  t: Pick<TestContext, "after">,
-  options: Pick<PrivateOptions, "settings"> = {},
-): Promise<PrivateEngines> {
-  const ends: (() => Promise<void>)[] = [];
-  t.after(async () => {
-    for (const one of ends.toReversed()) await one();
-  });
-  return startEngines(options, ends);
-}
-
-async function startEngines(
-  { settings = usualSettings, folders = {} }: PrivateOptions,
-  ends: (() => Promise<void>)[],
+  t: Cleaning,
+  { settings = usualSettings, folders = {} }: PrivateOptions = {},
 ): Promise<PrivateEngines> {
   const dataFolder = await mkdtemp(join(tmpdir(), "stampede-fault-"));
-  ends.push(async () => rm(dataFolder, { recursive: true, force: true }));
+  t.after(async () => rm(dataFolder, { recursive: true, force: true }));
   // PostgreSQL runs as another user where this one is root, and has to pass through.
   await chmod(dataFolder, 0o711);
-  const postgres = await privateEngine(folders.postgres ?? dataFolder, ends, async (folder, port) =>
+  const postgres = await privateEngine(t, folders.postgres ?? dataFolder, async (folder, port) =>
     startPostgres({ dataFolder: folder, port, settings }),
   );
-  const redis = await privateEngine(folders.redis ?? dataFolder, ends, async (folder, port) =>
+  const redis = await privateEngine(t, folders.redis ?? dataFolder, async (folder, port) =>
     startRedis({ dataFolder: folder, port }),
   );
   return { postgres, redis };
@@ -113,22 +90,20 @@ async function startEngines(
 
 /** One more instance of the program on these engines; the database is theirs. */
 export async function startInstance(
-  t: Pick<TestContext, "after">,
+  t: Cleaning,
   { postgres, redis }: PrivateEngines,
   environment: Environment = {},
+  direct: ProgramOptions["direct"] = {},
 ): Promise<Program> {
-  const program = await startProgram(t, {
-    DATABASE_URL: postgres.url,
-    REDIS_URL: redis.url,
-    ...environment,
-  });
+  const urls = { DATABASE_URL: postgres.url, REDIS_URL: redis.url };
   // Its own database on the shared server stays empty and is dropped with it.
-  return Object.defineProperty(program, "databaseUrl", { value: postgres.url });
+  const eyes = { direct: { databaseUrl: postgres.url, ...direct } };
+  return startProgram(t, { ...urls, ...environment }, eyes);
 }
 
 async function privateEngine(
+  t: Cleaning,
   dataFolder: string,
-  ends: (() => Promise<void>)[],
   start: Start,
 ): Promise<PrivateEngine> {
   let running = await start(dataFolder, undefined);
@@ -150,7 +125,7 @@ async function privateEngine(
     freeze: () => stopTree(running.pid),
     thaw: () => continueTree(running.pid),
   };
-  ends.push(async () => {
+  t.after(async () => {
     // Whatever a failed test left stopped could not be ended in order.
     engine.thaw();
     await running.stop();

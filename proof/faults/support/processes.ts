@@ -1,20 +1,21 @@
-// What fault tests do to processes: end them without a word, stop them in mid-step, let them go on.
-// Everything goes by pid, and only to processes that the test itself has started.
+// What fault cases do to processes: end them without a word, stop them in mid-step, let them go on.
+// Everything goes by pid, and only to processes that the case itself has started.
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
-import { isAlive } from "@stampede/infrastructure/embedded";
+import { isAlive } from "@stampede/launcher";
 
 const POLL_MS = 10;
 /** How long a process may take to vanish after SIGKILL. */
 const GONE_MS_MAX = 10_000;
 
-/** These rows read /proc; for `skip`. */
+/** Why there is no /proc to read; false where there is. */
 export const procMissing: string | false =
   process.platform === "linux" ? false : "processes are looked up in /proc, which only Linux has";
 
 /** The processes that this one has started and that still run. */
 export function childrenOf(pid: number): number[] {
+  if (procMissing !== false) return [];
   return readdirSync("/proc").flatMap((name) => {
     const child = Number(name);
     return Number.isInteger(child) && parentOf(child) === pid ? [child] : [];
@@ -45,9 +46,15 @@ export function continueTree(pid: number): void {
   for (const one of [pid, ...childrenOf(pid)]) signal(one, "SIGCONT");
 }
 
-/** Open files and sockets of a process (L5). */
+/** The processes of a program that serve people: its workers, or itself where it has none. */
+export function serversOf(pid: number): readonly number[] {
+  const workers = childrenOf(pid);
+  return workers.length === 0 ? [pid] : workers;
+}
+
+/** Open files and sockets of a program (L5). */
 export function descriptorsOf(pid: number): number {
-  return readdirSync(`/proc/${pid}/fd`).length;
+  return serversOf(pid).reduce((sum, one) => sum + readdirSync(`/proc/${one}/fd`).length, 0);
 }
 
 /** The parent of a process; null where there is none any more. */

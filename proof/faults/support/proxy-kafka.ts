@@ -4,8 +4,8 @@
 // A broker tells its clients under which address it is to be reached, and they leave the proxy for
 // it. So the reader writes the proxy's port over the broker's in every answer to Metadata: as long as
 // the old one, hence nothing else in the frame moves, and a broker that others use serves as well.
-import { frameSplitter } from "./proxy-frames.ts";
-import type { OpenReader, Ports } from "./proxy-frames.ts";
+import { frameSplitter } from "@stampede/launcher/testing";
+import type { OpenReader, Ports } from "@stampede/launcher/testing";
 
 const PRODUCE = 0;
 const METADATA = 3;

@@ -1,8 +1,8 @@
 // PostgreSQL's frontend/backend protocol, version 3, as far as the proxy needs it: every message of
 // the server is a letter, its length and its content; "C" ends a command and carries its tag.
 // A connection that asks for TLS first is not understood: ours do not.
-import { frameSplitter } from "./proxy-frames.ts";
-import type { OpenReader } from "./proxy-frames.ts";
+import { frameSplitter } from "@stampede/launcher/testing";
+import type { OpenReader } from "@stampede/launcher/testing";
 
 const COMMAND_COMPLETE = "C".charCodeAt(0);
 const HEAD_BYTES = 5;

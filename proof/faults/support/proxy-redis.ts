@@ -1,7 +1,7 @@
 // RESP2, as far as the proxy needs it: a request is an array of bulk strings, replies come in the
 // order of the requests. Pushed messages (RESP3, MONITOR, subscriptions) are not understood.
-import { frameSplitter } from "./proxy-frames.ts";
-import type { OpenReader } from "./proxy-frames.ts";
+import { frameSplitter } from "@stampede/launcher/testing";
+import type { OpenReader } from "@stampede/launcher/testing";
 
 const LINE_END = "\r\n";
 

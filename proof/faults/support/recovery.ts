@@ -4,12 +4,10 @@ import assert from "node:assert/strict";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Attempt } from "@stampede/lab";
 import type { Program } from "../../support/program.ts";
-import type { PrivateEngine } from "./private-engines.ts";
+import { isAtRest } from "../finish.ts";
 import { heapAtRest } from "./heap.ts";
 import { descriptorsOf } from "./processes.ts";
-import { redisCommand } from "./redis-command.ts";
-import type { Deadline } from "./row.ts";
-import { readStored, withDatabase } from "./sale.ts";
+import { readStored } from "./sale.ts";
 import type { Sale } from "./sale.ts";
 
 /** Whoever waits for longer waits for something that does not come. */
@@ -21,14 +19,11 @@ const RESOURCES_SHARE_MAX = 1.1;
 /** The pools' connections, which are opened when they are first needed. */
 const DESCRIPTORS_MORE_MAX = 25;
 
-export type Recovered = Readonly<Partial<Record<Deadline, number>>>;
-
 /** How long after healing all coupons were rows (L1), and nothing was stuck (L4). */
 export async function recovery(
-  { redis }: { readonly redis: PrivateEngine },
   sale: Sale,
   healedMs: number,
-): Promise<Recovered> {
+): Promise<{ readonly L1: number; readonly L4: number }> {
   const endMs = healedMs + REACHED_MS_MAX;
   const reached = async (condition: () => Promise<boolean>, what: string): Promise<number> => {
     while (!(await condition())) {
@@ -42,31 +37,10 @@ export async function recovery(
     "issued all coupons",
   );
   const L4 = await reached(
-    async () => (await stuckSessions(sale)) === 0 && (await redisIsEven(redis, sale)),
+    async () => isAtRest(sale, sale.limit),
     "free of stuck sessions and reservations",
   );
   return { L1, L4 };
-}
-
-/** Sessions of the service that sit in a transaction: none of its own lasts longer than its locks. */
-async function stuckSessions({ program }: Sale): Promise<number> {
-  return withDatabase(program, async (client) => {
-    const { rows } = await client.query<{ stuck: number }>(
-      `SELECT count(*)::integer AS stuck FROM pg_stat_activity
-        WHERE datname = current_database() AND application_name = 'stampede'
-          AND xact_start < clock_timestamp() - interval '5 s'`,
-    );
-    return rows[0]!.stuck;
-  });
-}
-
-/** S16: Redis has the latch and exactly as many persons as there are rows. */
-async function redisIsEven(redis: PrivateEngine, sale: Sale): Promise<boolean> {
-  if (sale.mechanism !== "redis-counter") return true;
-  const prefix = `stampede:{${sale.eventId}}`;
-  const held = await redisCommand(redis.url, "HLEN", `${prefix}:persons`);
-  const latch = await redisCommand(redis.url, "HGET", `${prefix}:state`, "latch");
-  return latch === "1" && held === sale.limit;
 }
 
 /** When the last of those who were left without a final answer before healing had one. */

@@ -77,3 +77,10 @@ function readList(text: string, from: number, size: number): Read | null {
   }
   return { value: values, next };
 }
+
+/** All that Redis holds of an event. */
+export async function keysOf(url: string, eventId: string): Promise<readonly string[]> {
+  const keys = await redisCommand(url, "KEYS", `stampede:{${eventId}}:*`);
+  if (!Array.isArray(keys)) throw new Error("KEYS answers a list");
+  return keys.map(String);
+}

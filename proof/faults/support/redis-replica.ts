@@ -1,15 +1,14 @@
-// A replica of a Redis of the test's own: from the same binary, in a folder of its own. What it is told
+// A replica of a Redis of the case's own: from the same binary, in a folder of its own. What it is told
 // by its primary comes through a proxy, so that it can fall behind by exactly what it is not told.
 import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { startRedis } from "@stampede/infrastructure/embedded";
+import { startRedis } from "@stampede/launcher";
+import { startProxy, until } from "@stampede/launcher/testing";
 import type { PrivateEngine } from "./private-engines.ts";
-import { startProxy } from "./proxy.ts";
 import { redisCommand } from "./redis-command.ts";
-import { until } from "./sale.ts";
 
 export type Replica = {
   readonly url: string;
@@ -22,7 +21,7 @@ export type Replica = {
   readonly promote: () => Promise<void>;
 };
 
-/** Ended after the test, so whatever uses it has to be started before. Even with its primary. */
+/** Even with its primary. */
 export async function startReplica(
   t: Pick<TestContext, "after">,
   primary: PrivateEngine,

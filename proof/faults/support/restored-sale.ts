@@ -6,17 +6,16 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { TestContext } from "node:test";
-import { testEngine } from "@stampede/infrastructure/embedded";
 import type { Attempt, StoredSale } from "@stampede/lab";
+import { until } from "@stampede/launcher/testing";
 import type { Program } from "../../support/program.ts";
-import { endSale } from "./operations.ts";
+import type { Stage } from "../case.ts";
+import { assertGuardsSilent } from "../course.ts";
+import { finish, noteGoodClaim } from "../finish.ts";
+import { queues, reserves } from "../mechanisms.ts";
+import { happened } from "../notes.ts";
 import type { PrivateEngine, PrivateEngines } from "./private-engines.ts";
-import { firstGoodMs } from "./proxy-program.ts";
-import { recovery } from "./recovery.ts";
 import { redisCommand } from "./redis-command.ts";
-import { faultRow } from "./row.ts";
-import type { Row } from "./row.ts";
 import {
   askEverybody,
   assertAnswered,
@@ -25,10 +24,8 @@ import {
   openSale,
   people,
   readStored,
-  until,
 } from "./sale.ts";
 import type { Sale } from "./sale.ts";
-import { assertGuardsSilent } from "./sale-under-fault.ts";
 
 const LIMIT = 150;
 const PEOPLE_FIRST = 60;
@@ -38,14 +35,10 @@ const DEADLINE_MS = 40_000;
 /** Of those who claimed before, so many claim again. */
 const OLD_PEOPLE = 30;
 const GOOD_CLAIM_MS_MAX = 5_000;
-const SETTLED_MS_MAX = 10_000;
-const LOST = "rows that were told were not in the copy";
-
-const mechanisms = ["row-lock", "redis-counter", "kafka-queue"] as const;
+export const LOST = "rows that were told were not in the copy";
 
 export type Sold = {
   readonly sale: Sale;
-  readonly row: Row;
   /** All that was answered before the restore. */
   readonly told: Attempt[];
   /** Nobody claims from it after the restore: what is there is what was restored. */
@@ -67,7 +60,7 @@ export async function sellAll(
     const options = { spreadMs: SPREAD_MS, deadlineMs: DEADLINE_MS };
     told.push(...(await claimUntilAnswered(sale, people(PEOPLE), options)));
   });
-  // What could not be done in mid-sale ends the test before anybody awaits them.
+  // What could not be done in mid-sale ends the case before anybody awaits them.
   for (const crowd of crowds) crowd.catch(() => undefined);
   await untilIssued(sales, PEOPLE_FIRST + 1);
   await inMidSale();
@@ -83,49 +76,38 @@ export async function sellAll(
 
 /** From when the service runs on the earlier state: sells on, and judges. */
 export async function finishRestored(
+  stage: Stage,
   at: At,
   sales: readonly Sold[],
   before: ReadonlyMap<Sale, StoredSale>,
 ): Promise<void> {
   const healedMs = performance.now();
   const ends = sales.map(async (one) => {
-    one.row.injected();
+    stage.notes(one.sale.mechanism).injected();
     if (one.quiet) return assertRestored(at, one, before.get(one.sale)!);
-    if (one.sale.mechanism === "kafka-queue") {
-      return decideAgain(at, one, before.get(one.sale)!, healedMs);
-    }
-    return sellTheRest(at, one, before.get(one.sale)!, healedMs);
+    const sellOn = queues(one.sale) ? decideAgain : sellTheRest;
+    return sellOn(stage, one, before.get(one.sale)!, healedMs);
   });
   const outcomes = await Promise.allSettled(ends);
   for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
   assertGuardsSilent(at.postgres);
 }
 
-/** One of each mechanism, and one of v1 and v2 from which nobody claims afterwards. */
-export async function openSales(
-  t: TestContext,
-  program: Program,
-  about: { readonly row: string; readonly fault: string },
-): Promise<readonly Sold[]> {
+/** One of each mechanism, and one more from which nobody claims afterwards, but of those who queue. */
+export async function openSales({ mechanisms }: Stage, program: Program): Promise<readonly Sold[]> {
   const sales: Sold[] = [];
   for (const mechanism of mechanisms) {
-    const row = faultRow(t, { ...about, mechanism, expects: [LOST] });
-    for (const quiet of mechanism === "kafka-queue" ? [false] : [false, true]) {
-      sales.push({
-        sale: await openSale(program, { mechanism, limit: LIMIT }),
-        row,
-        told: [],
-        quiet,
-      });
+    for (const quiet of queues({ mechanism }) ? [false] : [false, true]) {
+      sales.push({ sale: await openSale(program, { mechanism, limit: LIMIT }), told: [], quiet });
     }
   }
   return sales;
 }
 
-async function untilIssued(sales: readonly Sold[], least: number): Promise<void> {
+async function untilIssued(sales: readonly Pick<Sold, "sale">[], least: number): Promise<void> {
   for (const { sale } of sales) {
     const some = async (): Promise<boolean> => (await readStored(sale)).issued >= least;
-    await until(some, `${sale.mechanism}: ${least} are issued`, DEADLINE_MS);
+    await until(some, `${sale.mechanism}: ${least} are issued`, { msMax: DEADLINE_MS });
   }
 }
 
@@ -147,10 +129,10 @@ export function documentedSql(): string {
 /** v1, v2 before anybody claims: the rows of the copy and no others, and nobody else in Redis. */
 async function assertRestored(at: At, { sale }: Sold, before: StoredSale): Promise<void> {
   const { redis } = at;
-  if (sale.mechanism === "redis-counter") {
+  if (reserves(sale)) {
     const { rows } = await readStored(sale);
     const held = async (): Promise<string> => JSON.stringify(await heldBy(redis, sale));
-    const wanted = JSON.stringify({ latch: "0", persons: rows.map(({ userId }) => userId).sort() });
+    const wanted = JSON.stringify(rows.map(({ userId }) => userId).sort());
     await until(async () => (await held()) === wanted, "Redis persons = row persons");
   }
   const { rows } = await readStored(sale);
@@ -159,15 +141,10 @@ async function assertRestored(at: At, { sale }: Sold, before: StoredSale): Promi
   assert.deepEqual(rows.map(couponOf), kept.map(couponOf), sale.mechanism);
 }
 
-async function heldBy(
-  { url }: PrivateEngine,
-  { eventId }: Sale,
-): Promise<{ readonly latch: unknown; readonly persons: readonly string[] }> {
-  const prefix = `stampede:{${eventId}}`;
-  const persons = await redisCommand(url, "HKEYS", `${prefix}:persons`);
-  const latch = await redisCommand(url, "HGET", `${prefix}:state`, "latch");
+async function heldBy({ url }: PrivateEngine, { eventId }: Sale): Promise<readonly string[]> {
+  const persons = await redisCommand(url, "HKEYS", `stampede:{${eventId}}:persons`);
   assert.ok(Array.isArray(persons));
-  return { latch, persons: persons.map(String).sort() };
+  return persons.map(String).sort();
 }
 
 /**
@@ -175,8 +152,8 @@ async function heldBy(
  * of before come too, some with a row in the copy and some whose row is gone.
  */
 async function sellTheRest(
-  at: At,
-  { sale, row, told }: Sold,
+  stage: Stage,
+  { sale, told }: Sold,
   before: StoredSale,
   healedMs: number,
 ): Promise<void> {
@@ -185,27 +162,22 @@ async function sellTheRest(
   const options = { spreadMs: 1_000, deadlineMs: DEADLINE_MS };
   const again = await claimUntilAnswered(sale, crowd, options);
   assertAnswered(again);
-  const L3 = Math.round(firstGoodMs(again, healedMs));
-  assert.ok(L3 <= GOOD_CLAIM_MS_MAX, `${sale.mechanism}: L3 took ${L3} ms`);
-  row.recovered("L3", L3);
-  // All coupons are rows once enough people have come: from the last of them on.
-  const lastMs = Math.max(...again.map(({ returnedMs }) => returnedMs));
-  await settle(at, { sale, row, healedMs: lastMs });
+  noteGoodClaim(stage, sale, again, { healedMs, msMax: GOOD_CLAIM_MS_MAX });
   const coupons = new Map(before.rows.map(({ userId, code }) => [userId, code]));
+  await untilSold(stage, sale);
   const { rows } = await readStored(sale);
   const kept = rows.filter(({ userId, code }) => coupons.get(userId) === code);
-  assert.ok(kept.length > OLD_PEOPLE, `${sale.mechanism}: the copy had rows`);
-  if (kept.length < LIMIT) row.met(LOST);
+  happened(kept.length > OLD_PEOPLE, `${sale.mechanism}: the copy had no rows`);
+  if (kept.length < LIMIT) stage.notes(sale.mechanism).met(LOST);
   const survivors = new Set(kept.map(({ userId }) => userId));
   const history = [...told.filter(({ person }) => survivors.has(person)), ...again];
-  const sold = await endSale(sale, { row, told: history, brokers: testEngine("kafka") });
-  assert.equal(sold, LIMIT);
+  await finish(stage, sale, history);
 }
 
 /** v3: the whole history holds, but for the time of the second decision. */
 async function decideAgain(
-  at: At,
-  { sale, row, told }: Sold,
+  stage: Stage,
+  { sale, told }: Sold,
   before: StoredSale,
   healedMs: number,
 ): Promise<void> {
@@ -213,41 +185,30 @@ async function decideAgain(
   const options = { spreadMs: 1_000, deadlineMs: DEADLINE_MS };
   const again = await claimUntilAnswered(sale, [...winners, ...people(OLD_PEOPLE)], options);
   assertAnswered(again);
-  const L3 = Math.round(firstGoodMs(again, healedMs));
-  assert.ok(L3 <= GOOD_CLAIM_MS_MAX, `kafka-queue: L3 took ${L3} ms`);
-  row.recovered("L3", L3);
-  await settle(at, { sale, row, healedMs });
+  noteGoodClaim(stage, sale, again, { healedMs, msMax: GOOD_CLAIM_MS_MAX });
+  await untilSold(stage, sale);
   const { rows } = await readStored(sale);
   const timeless = (one: StoredRow): StoredRow => ({ ...couponOf(one), issuedAt: "" });
   assert.deepEqual(rows.map(timeless), before.rows.map(timeless), "the same coupons");
   const dates = new Map(rows.map(({ userId, issuedAt }) => [userId, issuedAt]));
   const anew = rows.filter(({ issuedAt }, n) => issuedAt !== before.rows[n]?.issuedAt).length;
-  assert.ok(anew < LIMIT, "the copy had rows of v3");
-  if (anew > 0) row.met(LOST);
+  happened(anew < LIMIT, `${sale.mechanism}: the copy had no rows`);
+  if (anew > 0) stage.notes(sale.mechanism).met(LOST);
   const dated = told.map((attempt) => ({
     ...attempt,
     issuedAt: attempt.issuedAt === null ? null : (dates.get(attempt.person) ?? null),
   }));
-  const sold = await endSale(sale, {
-    row,
-    told: [...dated, ...again],
-    brokers: testEngine("kafka"),
-  });
-  assert.equal(sold, LIMIT);
+  await finish(stage, sale, [...dated, ...again]);
+}
+
+/** L1, from the last answer on: all coupons are rows once enough people have come. */
+async function untilSold(stage: Stage, sale: Sale): Promise<void> {
+  const fromMs = performance.now();
+  await until(async () => (await readStored(sale)).issued === LIMIT, `${sale.mechanism}: L1`);
+  stage.notes(sale.mechanism).recovered("L1", performance.now() - fromMs);
 }
 
 /** Without the event's own counter, which the reading has beside it. */
 function couponOf({ seq, userId, code, issuedAt, ticket }: StoredRow): StoredRow {
   return { seq, userId, code, issuedAt, ticket };
-}
-
-async function settle(
-  at: At,
-  { sale, row, healedMs }: Pick<Sold, "sale" | "row"> & { readonly healedMs: number },
-): Promise<void> {
-  const { L1 = Number.NaN, L4 = Number.NaN } = await recovery(at, sale, healedMs);
-  for (const [deadline, ms] of Object.entries({ L1, L4 })) {
-    row.recovered(deadline as "L1" | "L4", Math.round(ms));
-    assert.ok(ms <= SETTLED_MS_MAX, `${sale.mechanism}: ${deadline} took ${Math.round(ms)} ms`);
-  }
 }

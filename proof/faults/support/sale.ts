@@ -1,20 +1,22 @@
-// What the fault tests share: a sale on the real program, people who claim and ask, the stored rows,
+// What the fault cases share: a sale on the real program, people who claim and ask, the stored rows,
 // and the lab's judge over everything that anybody was told.
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
-import { missing } from "@stampede/infrastructure/embedded";
+import { missing } from "@stampede/launcher/testing";
 import { attemptOf, judge, openConnections, runCrowd } from "@stampede/lab";
-import type { Attempt, Connection, Mechanism, StoredSale, Target, Violation } from "@stampede/lab";
+import type { Attempt, Connection, StoredSale, Target, Violation } from "@stampede/lab";
 import pg from "pg";
 import type { Program } from "../../support/program.ts";
 
-export const MECHANISMS: readonly Mechanism[] = ["row-lock", "redis-counter", "kafka-queue"];
+export { MECHANISMS } from "../mechanisms.ts";
+import type { Mechanism } from "../mechanisms.ts";
 
-/** For `skip`: the fault tests run on all three engines or not at all. */
-export const engineMissing: string | false = missing("postgres", "redis", "kafka");
+/** Why there is an engine too few: the cases run on all three or not at all. */
+export function engineMissing(): string | false {
+  return missing("postgres", "redis", "kafka");
+}
 
-const VERSION_OF = { "row-lock": "v1", "redis-counter": "v2", "kafka-queue": "v3" } as const;
 const POLL_MS = 20;
 const ASKERS_MIN = 20;
 /** Of ten thousand people, as many as two hundred ask at the same time: L2 is theirs, not the asking's. */
@@ -55,8 +57,9 @@ export async function openSale(
     headers: { authorization: `Bearer ${program.adminToken}`, "content-type": "application/json" },
     body: JSON.stringify({ id: eventId, name: "A sale under faults", mechanism, limit, ...window }),
   });
-  assert.equal(answer.status, 201, await answer.text());
-  const claimPath = `/${VERSION_OF[mechanism]}/events/${eventId}/issues`;
+  const text = await answer.text();
+  assert.equal(answer.status, 201, text);
+  const { claim: claimPath } = JSON.parse(text) as { readonly claim: string };
   return { program, eventId, mechanism, limit, claimPath, target: targetOf(program) };
 }
 
@@ -82,7 +85,7 @@ export function people(count: number): string[] {
  * when all connections stand.
  */
 export async function claimAtOnce(
-  { eventId, mechanism, target }: Sale,
+  { eventId, mechanism, claimPath, target }: Sale,
   persons: readonly string[],
   hooks: {
     readonly beforeSending?: () => Promise<void>;
@@ -107,7 +110,8 @@ export async function claimAtOnce(
     const arrivals = persons.map((person, n) => ({ person, atMs: n * gapMs }));
     const deadlineMs = ANSWER_MS_MAX;
     await hooks.beforeSending?.();
-    return await runCrowd({ target, eventId, mechanism, connections, arrivals, deadlineMs });
+    const crowd = { target, eventId, mechanism, claimPath, connections, arrivals, deadlineMs };
+    return await runCrowd(crowd);
   } finally {
     for (const connection of opened) close(connection);
   }
@@ -140,6 +144,38 @@ export async function claimUntilAnswered(
     return attempts;
   };
   return (await Promise.all(persons.map(lane))).flat();
+}
+
+/** Claims and asks for one person after the other, on one connection. */
+export type Visitor = {
+  /** Where nobody listens it is a claim that was refused, or a question without an answer. */
+  readonly send: (sale: Sale, question: Question) => Promise<Attempt>;
+  readonly leave: () => void;
+};
+
+export function visitor(): Visitor {
+  let connection: Connection | null = null;
+  const leave = (): void => {
+    if (connection !== null) close(connection);
+    connection = null;
+  };
+  return {
+    leave,
+    async send(sale, question) {
+      const sentMs = performance.now();
+      if (connection?.isOpen() !== true) {
+        leave();
+        try {
+          connection = (await openConnections(sale.target, 1))[0]!;
+        } catch {
+          // The program is down: nothing ever left.
+          const nothing = { answer: null, fault: "unsent", returnedMs: performance.now() } as const;
+          return attemptOf(askedOf(sale, question), { ...nothing, sentMs });
+        }
+      }
+      return send(sale, connection, question);
+    },
+  };
 }
 
 /**
@@ -194,21 +230,36 @@ export async function verdict(
 
 /** What the database holds of the sale, in one snapshot, past the program. */
 export async function readStored({ program, eventId }: Sale): Promise<StoredSale> {
+  const stored = await readStoredOf(program, [eventId]);
+  return stored.get(eventId)!;
+}
+
+/** The same of several events, in one snapshot of all. */
+export async function readStoredOf(
+  program: Program,
+  eventIds: readonly string[],
+): Promise<ReadonlyMap<string, StoredSale>> {
   return withDatabase(program, async (client) => {
     const { rows } = await client.query(
-      `SELECT e.issued, i.seq, i.user_id AS "userId", i.code, i.ticket::float8 AS ticket,
+      `SELECT e.id, e.issued, i.seq, i.user_id AS "userId", i.code, i.ticket::float8 AS ticket,
               to_char(i.issued_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "issuedAt"
          FROM events e LEFT JOIN coupon_issues i ON i.event_id = e.id
-        WHERE e.id = $1 ORDER BY i.seq`,
-      [eventId],
+        WHERE e.id = ANY ($1) ORDER BY e.id, i.seq`,
+      [eventIds],
     );
-    return { issued: rows[0].issued, rows: rows.filter(({ seq }) => seq !== null) };
+    const byEvent = Map.groupBy(rows, ({ id }) => String(id));
+    return new Map(
+      [...byEvent].map(([id, those]) => [
+        id,
+        { issued: those[0].issued, rows: those.filter(({ seq }) => seq !== null) },
+      ]),
+    );
   });
 }
 
 /** Runs with a session of its own on the program's database. */
 export async function withDatabase<Value>(
-  { databaseUrl }: Program,
+  { databaseUrl }: Pick<Program, "databaseUrl">,
   run: (client: pg.Client) => Promise<Value>,
 ): Promise<Value> {
   const client = new pg.Client({ connectionString: databaseUrl });
@@ -217,19 +268,6 @@ export async function withDatabase<Value>(
     return await run(client);
   } finally {
     await client.end();
-  }
-}
-
-/** Waits until it is true; fails after ten seconds. */
-export async function until(
-  condition: () => Promise<boolean> | boolean,
-  what: string,
-  msMax = FINAL_MS_MAX,
-): Promise<void> {
-  const endMs = performance.now() + msMax;
-  while (!(await condition())) {
-    assert.ok(performance.now() < endMs, `not within ${msMax} ms: ${what}`);
-    await pause(POLL_MS);
   }
 }
 
@@ -243,6 +281,8 @@ export function tally(attempts: readonly Attempt[]): Record<string, number> {
 function isFinal({ outcome }: Attempt): boolean {
   return outcome === "issued" || outcome === "replay" || outcome === "sold-out";
 }
+
+const REOPENINGS_MAX = 3;
 
 /** Of everybody at once: looking for each of ten thousand among thirty thousand takes half a minute. */
 function firstTickets(told: readonly Attempt[]): ReadonlyMap<string, number> {
@@ -261,10 +301,17 @@ function close(connection: Connection): void {
   if (connection.isOpen()) connection.close();
 }
 
+/** One of several workers may be killed with connections in its queue: the next one goes to another. */
 async function reopen({ target }: Sale, old: Connection): Promise<Connection> {
   close(old);
-  const [connection] = await openConnections(target, 1);
-  return connection!;
+  for (let left = REOPENINGS_MAX; ; left -= 1) {
+    try {
+      const [connection] = await openConnections(target, 1);
+      return connection!;
+    } catch (error) {
+      if (left === 1) throw error;
+    }
+  }
 }
 
 type Question = {
@@ -274,7 +321,7 @@ type Question = {
 };
 
 async function send(sale: Sale, connection: Connection, question: Question): Promise<Attempt> {
-  const { eventId, mechanism, target } = sale;
+  const { eventId, target } = sale;
   const { kind, person, ticket } = question;
   const query = ticket === null ? "" : `?ticket=${ticket}`;
   const line =
@@ -287,7 +334,14 @@ async function send(sale: Sale, connection: Connection, question: Question): Pro
     connection.send(request, resolve);
   });
   clearTimeout(timer);
+  return attemptOf(askedOf(sale, question), exchange);
+}
+
+function askedOf(
+  { eventId, mechanism, target }: Sale,
+  { kind, person, ticket }: Question,
+): Parameters<typeof attemptOf>[0] {
   const instance = target.authority;
   const asked = { id: 0, kind, person, eventId, mechanism, attempt: 1, instance };
-  return attemptOf({ ...asked, ticketAsked: ticket }, exchange);
+  return { ...asked, ticketAsked: ticket };
 }

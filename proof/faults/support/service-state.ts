@@ -1,6 +1,6 @@
 // What the service says of itself: whether it sees an engine, and what it counted.
+import { until } from "@stampede/launcher/testing";
 import type { Program } from "../../support/program.ts";
-import { until } from "./sale.ts";
 
 /** Waits until the service itself says of the engine that it is up, or down. */
 export async function untilEngine(
@@ -21,3 +21,6 @@ export async function counted({ url }: Program, series: string): Promise<number>
   const line = text.split("\n").find((one) => one.startsWith(`${series} `));
   return Number(line?.slice(series.length + 1) ?? 0);
 }
+
+/** How often it has rebuilt Redis from the rows. */
+export const REBUILDS = 'stampede_recoveries_total{kind="redis-rebuild"}';

@@ -1,5 +1,5 @@
 // A disk of a few megabytes, to be filled: a tmpfs, which only root may mount. Nothing else of the
-// machine is touched; where it cannot be had the rows are skipped, and say so.
+// machine is touched; where it cannot be had the cases are not run, and say so.
 import { spawnSync } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -16,7 +16,7 @@ export type SmallDisk = {
 
 const BALLAST = "ballast";
 
-/** For `skip`. */
+/** Why it cannot be had; false where it can. */
 export const smallDiskMissing: string | false = missingReason();
 
 /** Mounts it; the caller removes it when nothing runs on it any more. */
@@ -47,7 +47,7 @@ export function mountSmallDisk(megabytes: number): SmallDisk {
 }
 
 function missingReason(): string | false {
-  if (process.getuid?.() !== 0) return "only root may mount the small disk that this row fills";
+  if (process.getuid?.() !== 0) return "only root may mount the small disk that a case fills";
   const folder = mkdtempSync(join(tmpdir(), "stampede-disk-"));
   const mounted = mount(folder, 1);
   if (mounted) spawnSync("umount", [folder]);

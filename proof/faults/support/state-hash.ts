@@ -1,6 +1,6 @@
 // Everything that a request could have changed: rows in PostgreSQL, keys in Redis, records in Kafka.
 import { createHash } from "node:crypto";
-import { testEngine } from "@stampede/infrastructure/embedded";
+import { testEngine } from "@stampede/launcher/testing";
 import type pg from "pg";
 import type { Program } from "../../support/program.ts";
 import { endOf } from "./kafka-operator.ts";

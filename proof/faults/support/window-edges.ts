@@ -2,18 +2,14 @@
 // what they were told: the database's clock alone says who was in time.
 import assert from "node:assert/strict";
 import { setTimeout as pause } from "node:timers/promises";
-import type { Attempt, Mechanism } from "@stampede/lab";
+import type { Attempt } from "@stampede/lab";
 import type { Program } from "../../support/program.ts";
-import type { Row } from "./row.ts";
-import {
-  askEverybody,
-  claimAtOnce,
-  openSale,
-  people,
-  unsettled,
-  verdict,
-  withDatabase,
-} from "./sale.ts";
+import type { Stage } from "../case.ts";
+import { finish } from "../finish.ts";
+import { decidesInRow } from "../mechanisms.ts";
+import type { Mechanism } from "../mechanisms.ts";
+import { happened } from "../notes.ts";
+import { claimAtOnce, openSale, people, withDatabase } from "./sale.ts";
 import type { Sale } from "./sale.ts";
 
 /** Claims come every millisecond from so long before an edge until so long after it. */
@@ -143,7 +139,7 @@ export async function claimAround(
 /** Waits for a moment of the database's clock, which must not be past: the fault would not happen. */
 export async function reach({ offsetMs }: Clock, atMs: number): Promise<void> {
   const leftMs = (): number => atMs - offsetMs - performance.now();
-  assert.ok(leftMs() > 0, `${-leftMs()} ms too late for an edge: this machine is too busy`);
+  happened(leftMs() > 0, `${-leftMs()} ms too late for an edge: this machine is too busy`);
   while (leftMs() > 0) await pause(leftMs());
 }
 
@@ -156,7 +152,7 @@ export function placeOf({ outcome, problemType }: Attempt): number {
 
 /** Whoever claims after another was answered is never judged by an earlier time. */
 export function assertInOrder({ sale }: Timed, told: readonly Attempt[]): void {
-  const clockMs = sale.mechanism === "row-lock" ? 0 : DOOR_CLOCK_MS_MAX;
+  const clockMs = decidesInRow(sale) ? 0 : DOOR_CLOCK_MS_MAX;
   for (const later of told) {
     const before = told.filter(({ returnedMs }) => returnedMs + clockMs < later.sentMs);
     const latest = Math.max(0, ...before.map(placeOf));
@@ -174,13 +170,13 @@ export async function untilAllPlaces(sell: () => Promise<readonly Attempt[]>): P
     const places = new Set((await sell()).map(placeOf));
     const missing = PLACES.filter((_, place) => !places.has(place));
     if (missing.length === 0) return;
-    assert.ok(tries < TRIES_MAX, `nobody claimed ${missing.join(", ")} the window, ${tries} times`);
+    happened(tries < TRIES_MAX, `nobody claimed ${missing.join(", ")} the window, ${tries} times`);
   }
 }
 
 /** Each was judged at some moment between sending and answer, and that moment fits the answer. */
 export function assertInTime({ sale, clock, window }: Timed, told: readonly Attempt[]): void {
-  const doorMs = sale.mechanism === "row-lock" ? 0 : DOOR_CLOCK_MS_MAX;
+  const doorMs = decidesInRow(sale) ? 0 : DOOR_CLOCK_MS_MAX;
   const errorMs = clock.errorMs + ROUNDING_MS_MAX + doorMs;
   const bounds = [-Infinity, window.opensAtMs, window.closesAtMs, Infinity];
   for (const attempt of told) {
@@ -199,25 +195,21 @@ export function assertInTime({ sale, clock, window }: Timed, told: readonly Atte
 
 /** S22 by the rows: whoever got in has one, nobody else, and none is dated outside the window. */
 export async function judgeWindow(
+  stage: Pick<Stage, "notes">,
   { sale, window }: Timed,
   told: readonly Attempt[],
-  row: Row,
 ): Promise<void> {
-  const entered = told.filter((attempt) => placeOf(attempt) === 1);
-  const asked = await askEverybody(sale, entered);
-  assert.deepEqual(unsettled(asked), []);
-  const { violations, stored } = await verdict(sale, [...told, ...asked]);
-  row.judged(told, violations.length);
-  assert.deepEqual(violations, []);
-  assert.deepEqual(
-    stored.rows.map(({ userId }) => userId).toSorted(),
-    entered.map(({ person }) => person).toSorted(),
-  );
+  const entered = told.filter((attempt) => placeOf(attempt) === 1).map(({ person }) => person);
+  const outside = told.filter((attempt) => placeOf(attempt) !== 1).map(({ person }) => person);
+  const leftOut = new Set(outside);
+  const stored = await finish(stage, sale, told, { rows: entered.length, leftOut });
+  const owners = stored.rows.map(({ userId }) => userId);
+  assert.deepEqual(owners.toSorted(), entered.toSorted());
   for (const { userId, issuedAt } of stored.rows) {
     const issuedAtMs = Date.parse(issuedAt);
     assert.ok(issuedAtMs >= window.opensAtMs, `${userId} has a row of before the opening`);
     // In v2 and v3 whoever was in time at the door stays in time, however long the row then takes.
-    if (sale.mechanism !== "row-lock") continue;
+    if (!decidesInRow(sale)) continue;
     assert.ok(issuedAtMs < window.closesAtMs, `${userId} has a row of after the close`);
   }
 }

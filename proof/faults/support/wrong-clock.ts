@@ -4,8 +4,8 @@ import { globSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
+import { until } from "@stampede/launcher/testing";
 import type { Program } from "../../support/program.ts";
-import { until } from "./sale.ts";
 
 export type WrongClock = {
   /** Added to what the process is started with. */
@@ -21,7 +21,7 @@ const PLACES = ["/usr/lib/*/faketime/libfaketime.so.1", "/usr/lib64/faketime/lib
 
 const library = process.platform === "linux" ? (globSync(PLACES)[0] ?? null) : null;
 
-/** For `skip`. */
+/** Why it cannot be had; false where it can. */
 export const faketimeMissing: string | false =
   library !== null
     ? false

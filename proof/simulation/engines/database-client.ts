@@ -2,25 +2,24 @@
 // which messages are late, lost before they arrive, or lost with their answers.
 import {
   CONNECT_MS_MAX,
-  IDLE_IN_TRANSACTION_MS_MAX,
-  LOCK_MS_MAX,
   REPLY_MS_MAX,
   SESSION_REPLY_MS_MAX,
-  STATEMENT_MS_MAX,
-} from "@stampede/infrastructure/seams";
+} from "@stampede/infrastructure/src/engines/postgres/driver.ts";
 import type {
   Answer,
+  Begin,
   ConnectionPool,
   PooledConnection,
   PostgresDriver,
   Session,
   Statement,
-} from "@stampede/infrastructure/seams";
+} from "@stampede/infrastructure/src/engines/postgres/driver.ts";
 import type { Faults, MessageFault } from "../faults.ts";
 import { Wire } from "../network.ts";
 import type { Random } from "../random.ts";
 import type { Process, Scheduler } from "../scheduler.ts";
-import type { Database, Limits, Reply, ServerSession } from "./database.ts";
+import type { Database, Reply, ServerSession } from "./database.ts";
+import { limitsBegunWith } from "./session-limits.ts";
 import { ServerError } from "./tables.ts";
 
 export type DatabaseLink = {
@@ -30,13 +29,6 @@ export type DatabaseLink = {
   readonly database: Database;
   /** False while nothing gets through between the processes and the server. */
   readonly isReachable: () => boolean;
-};
-
-const POOL_LIMITS: Limits = {
-  lockMsMax: LOCK_MS_MAX,
-  statementMsMax: STATEMENT_MS_MAX,
-  idleInTransactionMsMax: IDLE_IN_TRANSACTION_MS_MAX,
-  idleMsMax: Infinity,
 };
 
 const epochs = new WeakMap<Process, number>();
@@ -67,8 +59,9 @@ class Connection {
     process.mourners.add(this.#hangUp);
   }
 
-  async open(limits: Limits): Promise<void> {
+  async open(begin: Begin): Promise<void> {
     const { scheduler, database } = this.#link;
+    const limits = await limitsBegunWith(begin);
     await new Promise<void>((resolve, reject) => {
       const refuse = (): void => {
         this.broken = true;
@@ -205,16 +198,10 @@ class Connection {
 
 export function databaseDriver(link: DatabaseLink, process: Process): PostgresDriver {
   return {
-    openPool: (connectionsMax) => pool(link, process, connectionsMax),
-    async openSession(settings) {
-      const idle = /^(?<ms>\d+)ms$/.exec(settings["idle_session_timeout"] ?? "")?.groups?.["ms"];
+    openPool: (connectionsMax, begin) => pool(link, process, connectionsMax, begin),
+    async openSession(begin) {
       const connection = new Connection(link, process, SESSION_REPLY_MS_MAX);
-      const unlimited = { lockMsMax: Infinity, statementMsMax: Infinity };
-      await connection.open({
-        ...unlimited,
-        idleInTransactionMsMax: Infinity,
-        idleMsMax: idle === undefined ? Infinity : Number(idle),
-      });
+      await connection.open(begin);
       return sessionOf(connection);
     },
   };
@@ -232,7 +219,12 @@ function sessionOf(connection: Connection): Session {
   };
 }
 
-function pool(link: DatabaseLink, process: Process, connectionsMax: number): ConnectionPool {
+function pool(
+  link: DatabaseLink,
+  process: Process,
+  connectionsMax: number,
+  begin: Begin,
+): ConnectionPool {
   const idle: Connection[] = [];
   const all = new Set<Connection>();
   let ended = false;
@@ -264,7 +256,7 @@ function pool(link: DatabaseLink, process: Process, connectionsMax: number): Con
           if (idle.includes(opening)) forget(opening);
         };
         try {
-          await connection.open(POOL_LIMITS);
+          await connection.open(begin);
         } catch (error) {
           forget(opening);
           throw error;

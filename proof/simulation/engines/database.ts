@@ -167,7 +167,8 @@ export class Database {
     const finish = (reply: Reply): void => {
       over = true;
       if ("error" in reply) {
-        this.onAnswer(NAMES[reply.error.code] ?? reply.error.code);
+        const { code, message } = reply.error;
+        this.onAnswer(message === "events" ? "event exists" : (NAMES[code] ?? code));
         this.#locks.giveUp(transaction);
         transaction.failed = true;
       }

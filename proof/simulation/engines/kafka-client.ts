@@ -1,21 +1,15 @@
 // A process's end of the simulated broker: the wire of a log writer (its retries, sequences and
 // what it makes of errors are the service's own), long polls, and looks from outside.
 import { EngineFault } from "@stampede/domain";
-import {
-  brokenRange,
-  brokenTopic,
-  logWriterOver,
-  NetworkError,
-  ProtocolError,
-} from "@stampede/infrastructure/seams";
-import type {
-  Kafka,
-  LogCondition,
-  LogReader,
-  LogReading,
-  ProduceWire,
-  Time,
-} from "@stampede/infrastructure/seams";
+import { brokenRange, brokenTopic } from "@stampede/infrastructure/src/kafka-queue/log/topics.ts";
+import { logWriterOver } from "@stampede/infrastructure/src/kafka-queue/log/log-writer.ts";
+import { NetworkError, ProtocolError } from "@platformatic/kafka";
+import type { Kafka } from "@stampede/infrastructure/src/kafka-queue/log/open.ts";
+import type { LogCondition } from "@stampede/infrastructure/src/kafka-queue/log/topics.ts";
+import type { LogFeed, LogReader } from "@stampede/infrastructure/src/kafka-queue/log/log-feed.ts";
+import type { LogReading } from "@stampede/infrastructure/src/kafka-queue/log/log-reading.ts";
+import type { ProduceWire } from "@stampede/infrastructure/src/engines/kafka/produce-wire.ts";
+import type { Time } from "@stampede/infrastructure/src/engines/time.ts";
 import type { Faults } from "../faults.ts";
 import { Wire } from "../network.ts";
 import type { Random } from "../random.ts";
@@ -80,6 +74,7 @@ export function kafkaClient(link: KafkaLink, process: Process, time: Time): Kafk
       topic,
       topicId: await ask("create", () => broker.create(topic)),
     }),
+    deleteLogs: async (topics) => topics,
     inspectLogs: async (logs) =>
       ask("inspect", () => new Map(logs.map((log) => [log.topic, conditionOf(broker, log)]))),
     openWriter(topic, check) {
@@ -97,6 +92,7 @@ export function kafkaClient(link: KafkaLink, process: Process, time: Time): Kafk
       };
     },
     openReader: (log) => reader(link, process, log),
+    watch: watchWith((log) => reader(link, process, log), time),
     close: async () => undefined,
     [Symbol.asyncDispose]: async () => undefined,
   };
@@ -208,7 +204,9 @@ function reader(
     read: async (offset, waitMs) =>
       new Promise<LogReading>((resolve, reject) => {
         const fail = (): void =>
-          reject(new EngineFault("kafka", "not-applied", "Kafka, reading the log: lost"));
+          reject(
+            new EngineFault("kafka", "not-applied", "Kafka failed while reading the log: lost"),
+          );
         hangUp = fail;
         const fault = faults.ofMessage(scheduler.nowMs, "kafka fetch", ["cut-after", "slow"]);
         if (fault === "cut-after" || !broker.up) {
@@ -242,8 +240,35 @@ function reader(
           answer();
         });
       }),
-    async close() {
-      hangUp();
-    },
+    close: () => hangUp(),
+  };
+}
+
+const WATCH_MS = 500;
+const AFTER_FAULT_MS = 250;
+
+/** As log-feed.ts does it, log by log: naming many in one request is what it adds for real brokers. */
+function watchWith(openReader: LogFeed["openReader"], time: Time): LogFeed["watch"] {
+  return (log, offset, onNews) => {
+    const reader = openReader(log);
+    let over = false;
+    const look = async (): Promise<void> => {
+      while (!over) {
+        try {
+          const reading = await reader.read(offset, WATCH_MS);
+          if (over || (reading.kind === "read" && reading.records.length === 0)) continue;
+          over = true;
+          onNews();
+        } catch (error) {
+          if (!(error instanceof EngineFault)) throw error;
+          await time.sleep(AFTER_FAULT_MS);
+        }
+      }
+    };
+    void look();
+    return () => {
+      over = true;
+      reader.close();
+    };
   };
 }

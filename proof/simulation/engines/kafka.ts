@@ -1,14 +1,14 @@
 // A simulated broker with one-partition logs: appends with the sequence check of idempotent
 // producers, reads by topic id. It decodes the very bytes that the service seals.
-import type { LogRecord } from "@stampede/infrastructure/seams";
+import type { LogRecord } from "@stampede/infrastructure/src/kafka-queue/log/log-reading.ts";
 import type { Random } from "../random.ts";
 
-export type StoredRecord = LogRecord & { readonly appendedAtMs: number };
+type StoredRecord = LogRecord & { readonly appendedAtMs: number };
 
 type Batch = { readonly first: number; readonly count: number; readonly baseOffset: number };
 
 type Log = {
-  readonly topicId: string;
+  topicId: string;
   readonly records: StoredRecord[];
   /** The last batches of each producer, by which a repeated one is known. */
   readonly producers: Map<bigint, Batch[]>;

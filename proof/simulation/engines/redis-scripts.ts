@@ -1,6 +1,6 @@
-// claim.lua, merge.lua and rebuild.lua, step by step, on a simulated keyspace. That they answer as
+// claim.lua, delete.lua, merge.lua and rebuild.lua, step by step, on a simulated keyspace. That they answer as
 // the scripts do on a real Redis is conformance.test.ts's to show.
-import { ErrorReply } from "@stampede/infrastructure/seams";
+import { ErrorReply } from "redis";
 
 export type Keyspace = Map<string, Map<string, string> | string>;
 
@@ -36,21 +36,26 @@ export const claim: ScriptRun = (keys, [state = "", persons = "", count = ""], a
   if (!Number.isInteger(limit) || limit < 1) {
     throw new ErrorReply("ERR claim.lua wants the limit as a whole number from 1");
   }
-  const facts = hashOf(keys, state);
-  if (facts.get("open") !== open) return "closed";
-  const latched = facts.get("latch") === "1";
+  if (hashOf(keys, state).get("open") !== open) return "closed";
   let counter = numberOf(keys, count);
   hashOf(keys, persons);
   return claimants.map((person) => {
     const number = hashOf(keys, persons).get(person);
     if (number !== undefined) return -Number(number);
-    if (latched) return "sold-out";
     if (counter >= limit) return "wait";
     counter = numberOf(keys, count) + 1;
     keys.set(count, String(counter));
     writableHash(keys, persons).set(person, String(counter));
     return counter;
   });
+};
+
+export const deleteAll: ScriptRun = (keys, names, [open, held]) => {
+  const [state = "", persons = ""] = names;
+  if ((hashOf(keys, state).get("open") ?? "") !== open) return "moved";
+  if (hashOf(keys, persons).size !== Number(held)) return "moved";
+  for (const name of names) keys.delete(name);
+  return 1;
 };
 
 export const merge: ScriptRun = (keys, [state = "", persons = "", count = ""], args) => {
@@ -91,7 +96,7 @@ export const rebuild: ScriptRun = (keys, names, args) => {
   if (step !== "open") {
     throw new ErrorReply("ERR rebuild.lua knows the steps begin, add and open");
   }
-  const [open = "", latch = "", expected] = rest;
+  const [open = "", expected] = rest;
   if (built !== Number(expected)) return "superseded";
   keys.delete(persons);
   const winners = keys.get(building);
@@ -101,6 +106,5 @@ export const rebuild: ScriptRun = (keys, names, args) => {
   const facts = writableHash(keys, state);
   facts.delete("building");
   facts.set("open", open);
-  facts.set("latch", latch);
   return built;
 };

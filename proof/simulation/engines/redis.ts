@@ -2,21 +2,22 @@
 // can be lost, or be that of an earlier moment, after any restart.
 import {
   claimScript,
-  ClientClosedError,
-  ErrorReply,
+  deleteScript,
   mergeScript,
   rebuildScript,
-} from "@stampede/infrastructure/seams";
-import type { RedisClient } from "@stampede/infrastructure/seams";
+} from "@stampede/infrastructure/src/redis-counter/scripts.ts";
+import { ClientClosedError, ErrorReply } from "redis";
+import type { RedisClient } from "@stampede/infrastructure/src/engines/redis/open.ts";
 import type { Faults } from "../faults.ts";
 import { Wire } from "../network.ts";
 import type { Random } from "../random.ts";
 import type { Process, Scheduler } from "../scheduler.ts";
-import { claim, hashOf, merge, rebuild } from "./redis-scripts.ts";
+import { claim, deleteAll, hashOf, merge, rebuild } from "./redis-scripts.ts";
 import type { Keyspace, ScriptRun } from "./redis-scripts.ts";
 
 const SCRIPTS: ReadonlyMap<string, { readonly source: string; readonly run: ScriptRun }> = new Map([
   [claimScript.sha1, { source: claimScript.source, run: claim }],
+  [deleteScript.sha1, { source: deleteScript.source, run: deleteAll }],
   [mergeScript.sha1, { source: mergeScript.source, run: merge }],
   [rebuildScript.sha1, { source: rebuildScript.source, run: rebuild }],
 ]);
@@ -101,6 +102,9 @@ export class RedisServer {
         return hashOf(this.keys, key).size;
       case "HSCAN":
         return ["0", [...hashOf(this.keys, key)].flat()];
+      case "SCAN":
+        // Of each key there is only the hash tag's pattern to match, and one page has all.
+        return ["0", [...this.keys.keys()].filter((name) => /^stampede:\{.*\}:/.test(name))];
       case "SCRIPT":
         return this.#load(args[1] ?? "");
       case "EVALSHA":

@@ -11,7 +11,7 @@ export type Step = {
   readonly run: (context: StepContext) => SqlRow[];
 };
 
-export type StepContext = {
+type StepContext = {
   readonly tables: Tables;
   readonly write: (change: (committedMs: number) => void) => void;
   /** Epoch milliseconds by the database's clock. */
@@ -31,5 +31,8 @@ export function queueRow(queue: QueueRecord | undefined): SqlRow {
     mark: queue?.nextOffset ?? null,
     last_winning_ticket: queue?.lastWinningTicket ?? null,
     halted: queue?.halted ?? null,
+    // Nobody sets it free again in a simulated sale.
+    halt_changes: (queue?.halted ?? null) === null ? 0 : 1,
+    retired: false,
   };
 }

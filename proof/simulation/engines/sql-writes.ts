@@ -38,7 +38,8 @@ export function writeIssues(values: Values, text: string): Step {
         for (const row of rows) tables.addIssue({ ...row, committedMs });
       });
       if (/ AND issued = \$7/.test(text) && event.issued !== issued) return [];
-      const next = event.issued + rows.length;
+      const counted = / SET issued = \$7 /.test(text) ? Number(issued) : event.issued;
+      const next = counted + rows.length;
       if (next > event.limit) throw new ServerError("23514", "events_issued_within_limit");
       write(() => {
         event.issued = next;
@@ -57,6 +58,19 @@ export function replaceGeneration([id, next, seen]: Values): Step {
       if (now !== undefined && now !== seen) return [];
       write(() => void tables.generations.set(eventId, String(next)));
       return [{ event_id: eventId }];
+    },
+  };
+}
+
+export function removeGeneration([id, seen]: Values): Step {
+  const eventId = String(id);
+  return {
+    locks: [`generation ${eventId}`],
+    run({ tables, write }) {
+      if (tables.generations.get(eventId) === seen) {
+        write(() => void tables.generations.delete(eventId));
+      }
+      return [];
     },
   };
 }
@@ -82,6 +96,8 @@ export function addQueue([id, topic, topicId]: Values): Step {
           void tables.queues.set(String(id), {
             topic: String(topic),
             topicId: String(topicId),
+            // As random as a run of one seed may be.
+            codeKey: `the key of ${String(topicId)}`,
             epoch: 0,
             nextOffset: 0,
             lastWinningTicket: null,
@@ -94,7 +110,7 @@ export function addQueue([id, topic, topicId]: Values): Step {
 }
 
 export function addEvent(values: Values): Step {
-  const [id, name, mechanism, limit, pace, opensAtMs, closesAtMs] = values;
+  const [id, name, mechanism, limit, pace, listed, opensAtMs, closesAtMs] = values;
   return {
     locks: [`event ${String(id)}`],
     run({ tables, write }) {
@@ -107,6 +123,7 @@ export function addEvent(values: Values): Step {
             mechanism: String(mechanism),
             limit: Number(limit),
             pace: pace === null ? null : Number(pace),
+            listed: listed === true,
             opensAtMs: Number(opensAtMs),
             closesAtMs: closesAtMs === null ? null : Number(closesAtMs),
             issued: 0,
@@ -121,7 +138,7 @@ export function addEvent(values: Values): Step {
 }
 
 export function changeEvent(values: Values): Step {
-  const [id, version, name, limit, pace, paused, next, opensAtMs, closesAtMs] = values;
+  const [id, version, name, limit, pace, paused, next, listed, opensAtMs, closesAtMs] = values;
   return {
     locks: [`event ${String(id)}`],
     run({ tables, write }) {
@@ -130,7 +147,8 @@ export function changeEvent(values: Values): Step {
       if (event.issued > Number(limit))
         throw new ServerError("23514", "events_issued_within_limit");
       write(() => {
-        Object.assign(event, { name, limit, pace, paused, version: next, opensAtMs, closesAtMs });
+        Object.assign(event, { name, limit, pace, paused, listed, version: next });
+        Object.assign(event, { opensAtMs, closesAtMs });
       });
       return [{ id }];
     },

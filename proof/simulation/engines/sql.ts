@@ -1,6 +1,7 @@
 // The SQL texts that the service sends, as a simulated PostgreSQL understands them. Each is known by
 // its form; a text that nobody has taught it is refused loudly, so that a changed query cannot be
 // simulated by an old meaning. That the meanings are right is conformance.test.ts's to show.
+import type { SessionFacts } from "@stampede/infrastructure/src/engines/postgres/settings.ts";
 import { list, queueRow } from "./sql-step.ts";
 import type { SqlRow, Step, Values } from "./sql-step.ts";
 import {
@@ -11,11 +12,20 @@ import {
   changeEvent,
   halt,
   moveMark,
+  removeGeneration,
   replaceGeneration,
   takeOver,
   writeIssues,
 } from "./sql-writes.ts";
 import type { EventRecord, IssueRecord, Tables } from "./tables.ts";
+
+/** What a primary tells that keeps what it acknowledges. */
+export const SAFE_SERVER: SessionFacts = {
+  fsync: "on",
+  full_page_writes: "on",
+  synchronous_commit: "on",
+  transaction_read_only: "off",
+};
 
 type Meaning = (values: Values, text: string, tables: Tables) => Step;
 
@@ -23,11 +33,11 @@ const CLOCK = String.raw`\(extract\(epoch FROM clock_timestamp\(\)\) \* 1000\)::
 
 const meanings: readonly (readonly [RegExp, Meaning])[] = [
   [
-    new RegExp(`^SELECT ${CLOCK} (ms|now_ms)$`),
-    () => read(({ clockMs }) => [{ ms: clockMs(), now_ms: clockMs() }]),
+    new RegExp(`^SELECT ${CLOCK} ms, current_setting\\('fsync'\\)`),
+    () => read(({ clockMs }) => [{ ms: clockMs(), ...SAFE_SERVER }]),
   ],
-  [/^SELECT name, setting FROM pg_settings/, () => read(() => [])],
-  [/^SELECT 1$/, () => read(() => [])],
+  [new RegExp(`^SELECT ${CLOCK} now_ms$`), () => read(({ clockMs }) => [{ now_ms: clockMs() }])],
+  [/^SELECT current_setting\('transaction_read_only'\) AS \w+$/, () => read(() => [SAFE_SERVER])],
   [/ FROM events e WHERE e\.id = \$1( FOR UPDATE)?$/, findEvent],
   [
     /^SELECT i\.event_id.* FROM \(SELECT 1\) one LEFT JOIN coupon_issues i ON i\.event_id = \$1 AND i\.user_id = ANY \(\$2\)$/,
@@ -40,18 +50,34 @@ const meanings: readonly (readonly [RegExp, Meaning])[] = [
     issuesAfter,
   ],
   [
-    /^SELECT i\.\w+.* FROM coupon_issues i WHERE i\.event_id = \$1 AND i\.user_id = ANY \(\$2\)$/,
-    issuesOfPersons,
+    /^SELECT i\.\w+.* FROM unnest\(\$1::text\[\], \$2::text\[\]\) AS asked \(event_id, user_id\) JOIN coupon_issues i ON /,
+    issuesOfPairs,
   ],
-  [/^SELECT e\.id FROM events e WHERE e\.mechanism = 'redis-counter'/, unfinished],
+  [
+    /^SELECT i\.user_id FROM coupon_issues i WHERE i\.event_id = \$1 AND i\.user_id = ANY \(\$2\)$/,
+    ([id, persons]) => issuesOf(list(persons).map((person) => [String(id), person])),
+  ],
+  [
+    /^SELECT g\.event_id AS id FROM redis_generations g$/,
+    () => read(({ tables }) => [...tables.generations.keys()].map((id) => ({ id }))),
+  ],
+  [/^DELETE FROM redis_generations WHERE event_id = \$1 AND generation = \$2$/, removeGeneration],
   [
     /^INSERT INTO redis_generations AS g .* ON CONFLICT .* WHERE g\.generation = \$3 RETURNING g\.event_id$/,
     replaceGeneration,
   ],
   [/^INSERT INTO redis_generations \(event_id, generation\) VALUES \(\$1, \$2\)$/, addGeneration],
+  // A creation that takes longer than the ten minutes after which its topic is doomed is not simulated.
+  [/^INSERT INTO spare_topics \(topic\) VALUES \(\$1\)$/, () => read(() => [])],
+  [
+    /^DELETE FROM spare_topics WHERE topic = \$1 AND NOT doomed RETURNING topic$/,
+    ([topic]) => read(() => [{ topic }]),
+  ],
+  [/^UPDATE spare_topics SET doomed = true WHERE NOT doomed AND begun_at </, () => read(() => [])],
+  [/^SELECT s\.topic FROM spare_topics s WHERE s\.doomed AND NOT EXISTS/, () => read(() => [])],
   [/^INSERT INTO queues \(event_id, topic, topic_id\) VALUES \(\$1, \$2, \$3\)$/, addQueue],
   [
-    /^INSERT INTO events \(id, name, mechanism, limit_quantity, pace, opens_at, closes_at\)/,
+    /^INSERT INTO events \(id, name, mechanism, limit_quantity, pace, listed, opens_at, closes_at\)/,
     addEvent,
   ],
   [/^UPDATE events SET name = \$3, .* WHERE id = \$1 AND version = \$2 RETURNING id$/, changeEvent],
@@ -66,19 +92,19 @@ const meanings: readonly (readonly [RegExp, Meaning])[] = [
     moveMark,
   ],
   [
-    /^UPDATE queues SET halted = \$2 WHERE event_id = \$1 AND halted IS NULL RETURNING event_id$/,
+    /^UPDATE queues SET halted = \$2 WHERE event_id = \$1 AND halted IS NULL AND retired_at IS NULL RETURNING event_id$/,
     halt,
   ],
   [
-    /^SELECT event_id FROM queues WHERE halted IS NOT NULL$/,
+    /^SELECT q\.event_id FROM queues q JOIN events e ON .* WHERE q\.halted IS NOT NULL AND q\.retired_at IS NULL AND e\.voided_at IS NULL$/,
     () => read(({ tables }) => queues(tables).filter((row) => row["halted"] !== null)),
   ],
   [
-    /^SELECT e\.id FROM events e JOIN queues q ON .* WHERE q\.halted IS NULL AND e\.issued < e\.limit_quantity/,
+    /^SELECT q\.event_id, q\.topic, .* FROM events e JOIN queues q ON .* WHERE q\.halted IS NULL AND e\.issued < e\.limit_quantity/,
     survey,
   ],
   [
-    /^SELECT event_id, topic, topic_id, next_offset::float8 AS mark FROM queues WHERE event_id > \$1 AND halted IS NULL ORDER BY event_id LIMIT \$2$/,
+    /^SELECT event_id, .* AS mark FROM queues WHERE halted IS NULL AND retired_at IS NULL AND event_id > \$1 ORDER BY event_id LIMIT \$2$/,
     ([after, limit]) =>
       read(({ tables }) =>
         queues(tables)
@@ -87,7 +113,7 @@ const meanings: readonly (readonly [RegExp, Meaning])[] = [
       ),
   ],
   [
-    /^SELECT event_id, topic, topic_id, next_offset::float8 AS mark FROM queues WHERE event_id = ANY \(\$1\) AND halted IS NULL$/,
+    /^SELECT event_id, .* AS mark FROM queues WHERE halted IS NULL AND retired_at IS NULL AND event_id = ANY \(\$1\)$/,
     ([ids]) =>
       read(({ tables }) =>
         queues(tables).filter(
@@ -126,6 +152,8 @@ function eventRow(event: EventRecord): SqlRow {
     version: event.version,
     paused: event.paused,
     pace: event.pace,
+    listed: event.listed,
+    voided: false,
     opens_at_ms: event.opensAtMs,
     closes_at_ms: event.closesAtMs,
   };
@@ -196,32 +224,17 @@ function issuesAfter([id, seq, limit]: Values): Step {
   );
 }
 
-function issuesOfPersons([id, persons]: Values): Step {
-  return read(({ tables }) =>
-    list(persons).flatMap((person) => {
-      const mine = tables.mine(String(id), person);
-      return mine === undefined ? [] : [issueRow(mine)];
-    }),
-  );
+function issuesOfPairs([eventIds, persons]: Values): Step {
+  const ids = list(eventIds);
+  return issuesOf(list(persons).map((person, index) => [String(ids[index]), person]));
 }
 
-const MINUTE_MS = 60_000;
-
-function unfinished([full, followed]: Values): Step {
-  return read(({ tables, clockMs }) =>
-    [...tables.events.values()]
-      .filter((event) => {
-        if (event.mechanism !== "redis-counter") return false;
-        if (list(followed).includes(event.id)) return true;
-        if (event.issued < event.limit) {
-          const { closesAtMs } = event;
-          return full === true || closesAtMs === null || closesAtMs > clockMs() - MINUTE_MS;
-        }
-        const last = tables.issues.get(event.id)?.get(event.limit);
-        return full === true && (last?.issuedAtMs ?? 0) > clockMs() - 10 * MINUTE_MS;
-      })
-      .sort((a, b) => b.createdSeq - a.createdSeq)
-      .map(({ id }) => ({ id })),
+function issuesOf(pairs: readonly (readonly [string, string])[]): Step {
+  return read(({ tables }) =>
+    pairs.flatMap(([id, person]) => {
+      const mine = tables.mine(id, person);
+      return mine === undefined ? [] : [issueRow(mine)];
+    }),
   );
 }
 
@@ -230,12 +243,12 @@ function readQueue([id]: Values, text: string): Step {
     locks: text.endsWith("FOR UPDATE") ? [`queue ${String(id)}`] : [],
     run({ tables }) {
       const queue = tables.queues.get(String(id));
-      return queue === undefined ? [] : [queueRow(queue)];
+      return queue === undefined ? [] : [{ ...queueRow(queue), code_key: queue.codeKey }];
     },
   };
 }
 
-function survey([aroundSeconds, limit]: Values): Step {
+function survey([aroundSeconds]: Values): Step {
   const aroundMs = Number(aroundSeconds) * 1_000;
   return read(({ tables, clockMs }) =>
     [...tables.events.values()]
@@ -250,8 +263,6 @@ function survey([aroundSeconds, limit]: Values): Step {
           (closesAtMs === null || closesAtMs > clockMs() - aroundMs)
         );
       })
-      .sort((a, b) => b.opensAtMs - a.opensAtMs)
-      .slice(0, Number(limit))
-      .map(({ id }) => ({ id })),
+      .map(({ id }) => ({ event_id: id, ...queueRow(tables.queues.get(id)) })),
   );
 }

@@ -9,6 +9,7 @@ export type EventRecord = {
   version: number;
   paused: boolean;
   pace: number | null;
+  listed: boolean;
   opensAtMs: number;
   closesAtMs: number | null;
 };
@@ -27,6 +28,7 @@ export type IssueRecord = {
 export type QueueRecord = {
   readonly topic: string;
   readonly topicId: string;
+  readonly codeKey: string;
   epoch: number;
   nextOffset: number;
   lastWinningTicket: number | null;

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { grafanaFolder } from "./tools.ts";
 
-export type Target = { readonly refId: string; readonly expr: string; readonly instant?: boolean };
+type Target = { readonly refId: string; readonly expr: string; readonly instant?: boolean };
 
 export type Panel = {
   readonly id: number;

@@ -7,7 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { freePort } from "@stampede/infrastructure/embedded";
+import { freePort } from "@stampede/launcher";
+import { until } from "@stampede/launcher/testing";
 import { parse } from "yaml";
 import { programPath, prometheusFolder } from "./tools.ts";
 
@@ -15,7 +16,7 @@ const READY_MS_MAX = 20_000;
 const STOP_MS_MAX = 10_000;
 const POLL_MS = 50;
 
-export type Series = {
+type Series = {
   readonly labels: Readonly<Record<string, string>>;
   readonly values: readonly number[];
 };
@@ -66,28 +67,10 @@ export async function startPrometheus(
       if (child?.exitCode !== null) throw new Error(`Prometheus ended:\n${words}`);
       return (await fetch(`${url}/-/ready`)).ok;
     },
-    { msMax: READY_MS_MAX, what: "Prometheus is ready" },
+    "Prometheus is ready",
+    { msMax: READY_MS_MAX, pollMs: POLL_MS, errorIsNotYet: true },
   );
   return api(url);
-}
-
-/** Waits until it is true; an error counts as "not yet" and is told at the end. */
-export async function until(
-  condition: () => Promise<boolean>,
-  { msMax, what }: { readonly msMax: number; readonly what: string },
-): Promise<void> {
-  const endMs = performance.now() + msMax;
-  for (;;) {
-    let cause: unknown;
-    try {
-      if (await condition()) return;
-    } catch (error) {
-      // Not there yet, or never: the deadline decides.
-      cause = error;
-    }
-    if (performance.now() > endMs) throw new Error(`not within ${msMax} ms: ${what}`, { cause });
-    await pause(POLL_MS);
-  }
 }
 
 function api(url: string): Prometheus {
