@@ -1,18 +1,44 @@
+import { mechanisms as described } from "@stampede/infrastructure";
 import type { Query } from "./panels.ts";
 
 export type Mechanism = {
   /** The label's value in the metrics. */
   readonly name: string;
+  /** The first part of the path of its claims: "v1", "v2" and so on. */
+  readonly version: string;
   readonly title: string;
+  /** Whether people stand in a line. */
+  readonly queues: boolean;
   readonly color: string;
 };
 
-/** Each in the same colour on every dashboard; green and red are left to thresholds. */
-export const mechanisms: readonly Mechanism[] = [
-  { name: "row-lock", title: "v1 row lock", color: "semi-dark-orange" },
-  { name: "redis-counter", title: "v2 Redis counter", color: "semi-dark-blue" },
-  { name: "kafka-queue", title: "v3 Kafka queue", color: "semi-dark-purple" },
-];
+/** Green and red are left to thresholds. */
+const colors = [
+  "semi-dark-orange",
+  "semi-dark-blue",
+  "semi-dark-purple",
+  "semi-dark-yellow",
+  "light-orange",
+  "light-purple",
+] as const;
+
+/** Those that the service has, each in the same colour on every dashboard. */
+export const mechanisms: readonly Mechanism[] = described.map(
+  ({ name, version, title, queues }, index) => ({
+    name,
+    version,
+    title: `${version} ${title}`,
+    queues,
+    color: colors[index % colors.length] ?? colors[0],
+  }),
+);
+
+/** What holds for those with a line alone, as the panels name them: "v3". */
+export const queueing = mechanisms.filter(({ queues }) => queues);
+
+export function versionsOf(some: readonly Mechanism[]): string {
+  return some.map(({ version }) => version).join(", ");
+}
 
 /** One query for each mechanism, so that names and colours are the same everywhere. */
 export function perMechanism(expression: (selector: string) => string): readonly Query[] {

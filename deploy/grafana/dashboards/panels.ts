@@ -26,7 +26,7 @@ export type Query = {
 export type PanelMaker = (id: number) => Builder<Panel>;
 
 /** Red from a value on, or below it; what is between has no colour of its own. */
-export type Alarm = { readonly from: number } | { readonly below: number };
+type Alarm = { readonly from: number } | { readonly below: number };
 
 type Content = {
   readonly title: string;

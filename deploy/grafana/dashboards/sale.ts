@@ -1,11 +1,18 @@
 import type { Dashboard } from "@grafana/grafana-foundation-sdk/dashboard";
 import { composeDashboard } from "./dashboard.ts";
 import type { Row } from "./dashboard.ts";
-import { mechanisms, perMechanism, quantiles } from "./mechanisms.ts";
+import { mechanisms, perMechanism, quantiles, queueing, versionsOf } from "./mechanisms.ts";
+import type { Mechanism } from "./mechanisms.ts";
 import { graph, stat } from "./panels.ts";
 import type { PanelMaker } from "./panels.ts";
 
-/** What people get: answers per second and latency of v1, v2 and v3, the coupons left, the line. */
+const rowWidth = 24;
+/** More panels than this beside each other are too narrow for their legends. */
+const besideMax = 4;
+/** Of a panel that every mechanism has one of. */
+const besideWidth = Math.floor(rowWidth / Math.min(besideMax, mechanisms.length));
+
+/** What people get: answers per second and latency of each mechanism, the coupons left, the line. */
 export function saleDashboard(): Dashboard {
   return composeDashboard({
     uid: "stampede-sale",
@@ -17,7 +24,7 @@ export function saleDashboard(): Dashboard {
 
 function sideBySide(): Row {
   return {
-    title: "v1, v2, v3 side by side",
+    title: `${versionsOf(mechanisms)} side by side`,
     panels: [
       stat({
         title: "Answers per second now",
@@ -64,26 +71,25 @@ function sideBySide(): Row {
   };
 }
 
-function latency({ name, title }: (typeof mechanisms)[number]): PanelMaker {
+function latency({ name, version, title, queues }: Mechanism): PanelMaker {
   return graph({
     title: `Latency, ${title}`,
-    description:
-      name === "kafka-queue"
-        ? "From a claim's arrival to its answer: for v3 that is the place in line, not the coupon."
-        : "From a claim's arrival to its answer, on a logarithmic axis.",
+    description: queues
+      ? `From a claim's arrival to its answer: for ${version} that is the place in line, not the coupon.`
+      : "From a claim's arrival to its answer, on a logarithmic axis.",
     unit: "s",
-    width: 8,
+    width: besideWidth,
     logarithmic: true,
     queries: quantiles("stampede_claim_duration_seconds", `mechanism="${name}"`),
   });
 }
 
-function outcomes({ name, title }: (typeof mechanisms)[number]): PanelMaker {
+function outcomes({ name, title }: Mechanism): PanelMaker {
   return graph({
     title: `Outcomes, ${title}`,
     description: "What people were told, stacked to all answers per second.",
     unit: "reqps",
-    width: 8,
+    width: besideWidth,
     stacked: true,
     queries: [
       {
@@ -126,8 +132,7 @@ function coupons(): Row {
       }),
       graph({
         title: "Coupons issued per second",
-        description:
-          "Rows that became durable. For v3 this is the decider's pace and not that of the answers.",
+        description: `Rows that became durable. For ${versionsOf(queueing)} this is the decider's pace and not that of the answers.`,
         unit: "cps",
         width: 8,
         queries: perMechanism(
@@ -141,7 +146,7 @@ function coupons(): Row {
 
 function line(): Row {
   return {
-    title: "The line (v3)",
+    title: `The line (${versionsOf(queueing)})`,
     panels: [
       graph({
         title: "People in line",
@@ -164,7 +169,7 @@ function line(): Row {
           {
             expression: "sum(rate(stampede_decided_total[$__rate_interval]))",
             legend: "decided",
-            color: "semi-dark-purple",
+            ...(queueing[0] === undefined ? {} : { color: queueing[0].color }),
           },
         ],
       }),
