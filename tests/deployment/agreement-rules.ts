@@ -9,8 +9,9 @@ const passedUnread: ReadonlySet<string> = new Set<string>();
 
 /** The names that config.ts reads, out of its text. */
 function namesInConfig(configText: string): readonly string[] {
-  const names = Array.from(configText.matchAll(/\bread\("(?<name>[A-Z_]+)"\)/g), ({ groups }) =>
-    String(groups?.["name"]),
+  const names = Array.from(
+    configText.matchAll(/\b(?:read|whole)\("(?<name>[A-Z_]+)"/g),
+    ({ groups }) => String(groups?.["name"]),
   );
   return [...new Set(names)];
 }
