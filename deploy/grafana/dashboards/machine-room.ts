@@ -2,6 +2,7 @@ import type { Dashboard } from "@grafana/grafana-foundation-sdk/dashboard";
 import { composeDashboard } from "./dashboard.ts";
 import type { Row } from "./dashboard.ts";
 import { quantiles } from "./mechanisms.ts";
+import { tightEvents } from "./tight-events.ts";
 import { graph, stat } from "./panels.ts";
 import type { PanelMaker } from "./panels.ts";
 
@@ -11,7 +12,7 @@ export function machineRoomDashboard(): Dashboard {
     uid: "stampede-machine-room",
     title: "The machine room",
     description: "Where the time goes: engines, decider, lines, round trips and processes.",
-    rows: [health(), pressure(), engines(), processes()],
+    rows: [health(), pressure(), tightEvents(), engines(), processes()],
   });
 }
 
@@ -82,7 +83,7 @@ function pressure(): Row {
         description:
           "How full each resource is, in the worst process. Dashed: where StampedeSaturated rings after half a minute.",
         unit: "percentunit",
-        width: 12,
+        width: 8,
         max: 1,
         warning: { from: 0.7 },
         alarm: { from: 0.9 },
@@ -92,7 +93,7 @@ function pressure(): Row {
         title: "PostgreSQL pools",
         description: "Connections open and idle, and callers that wait for one, by pool.",
         unit: "short",
-        width: 12,
+        width: 8,
         queries: [
           {
             expression: "sum by (pool, state) (stampede_postgres_pool)",
@@ -106,27 +107,6 @@ function pressure(): Row {
         unit: "short",
         width: 8,
         queries: [{ expression: "max(stampede_decider_lag_tickets)", legend: "tickets" }],
-      }),
-      graph({
-        title: "Age of the oldest undecided ticket",
-        description:
-          "How long the first in line has waited. Dashed: where StampedeLineTooOld rings.",
-        unit: "s",
-        width: 8,
-        alarm: { from: 60 },
-        queries: [
-          { expression: "max(stampede_decider_oldest_undecided_seconds)", legend: "oldest" },
-        ],
-      }),
-      graph({
-        title: "Drift between Redis and the rows",
-        description:
-          "Winners in Redis without a row plus rows without a winner, when last compared. Claims under way are among them.",
-        unit: "short",
-        width: 8,
-        queries: [
-          { expression: 'event:stampede_redis_drift:max{event=~"$event"}', legend: "{{event}}" },
-        ],
       }),
     ],
   };

@@ -82,7 +82,11 @@ function measure(
     ...Object.assign({}, ...mechanisms.map((mechanism) => mechanism.resources)),
     "event-loop": eventLoopShare(),
   };
-  const full = saturation(resources, () => performance.now());
+  const full = saturation(
+    resources,
+    mechanisms.map(({ lines }) => lines),
+    () => performance.now(),
+  );
   stack.defer(() => full.close());
   metrics.add([
     ...mechanisms.flatMap((mechanism) => mechanism.measures),
@@ -91,6 +95,11 @@ function measure(
     ...issueCountMeasures(counts),
     ...poolMeasures(pools),
     full.measure,
+    infrastructure.worstEvents(
+      "stampede_event_saturation_ratio",
+      "Taken share of the room for an event's claims, 0 to 1, the highest of the last 5 to 10 seconds: the ten worst.",
+      full.ofEvents,
+    ),
     ...listenOverflowsMeasures(),
   ]);
 }

@@ -187,6 +187,21 @@ describe("saturation", () => {
     assert.equal(valueOf(), 0);
   });
 
+  test("names each event whose own line was full, also when it is empty again", (t) => {
+    const of = standIns();
+    const full = saturationOf(t, of);
+    of.lines = [
+      ["stuck", 0.9],
+      ["busy", 0.1],
+    ];
+    full.look();
+    of.lines = [["busy", 1.2]];
+    of.nowMs = 5_100;
+    assert.deepEqual(Object.fromEntries(full.ofEvents()), { busy: 1, stuck: 0.9 });
+    of.nowMs = 10_200;
+    assert.deepEqual(Object.fromEntries(full.ofEvents()), { busy: 1 });
+  });
+
   test("of the event loop is its busy share of a second", async () => {
     // Before its first round Node knows nothing of a loop.
     await new Promise(setImmediate);

@@ -1,4 +1,4 @@
-export { EVENTS_TOLD_MAX } from "./engines/measure.ts";
+export { EVENTS_TOLD_MAX, worstEvents } from "./engines/measure.ts";
 export { listenToFacts } from "./engines/telemetry.ts";
 export { systemTime } from "./engines/time.ts";
 export { openFoundation, type Foundation } from "./foundation.ts";

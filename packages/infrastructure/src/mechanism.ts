@@ -2,7 +2,7 @@
 // and mechanisms.ts lists them; docs/adding-a-mechanism.md leads through the making of one.
 import type { CouponIssuer, MechanismFacts } from "@stampede/domain";
 import type { Foundation } from "./foundation.ts";
-import type { Measure } from "./engines/measure.ts";
+import type { EventShares, Measure } from "./engines/measure.ts";
 import type { EventPreparation } from "./rows/event-store.ts";
 
 export type MechanismDescription = MechanismFacts & {
@@ -27,4 +27,6 @@ export type OpenMechanism = {
   readonly measures: readonly Measure[];
   /** What its claims queue for: the taken share by name, 0 to 1. */
   readonly resources: Readonly<Record<string, () => number>>;
+  /** How full each event's own line is, so that one that is stuck is told by its name. */
+  readonly lines: () => EventShares;
 };

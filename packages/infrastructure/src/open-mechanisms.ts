@@ -31,5 +31,12 @@ async function openOne(
     ...(statusWithoutEngine === undefined ? {} : { status: statusWithoutEngine(foundation) }),
   };
   const preparation = engineOffPreparation(off);
-  return { issuer, preparation, available: () => false, measures: [], resources: {} };
+  return {
+    issuer,
+    preparation,
+    available: () => false,
+    measures: [],
+    resources: {},
+    lines: () => [],
+  };
 }

@@ -27,6 +27,7 @@ export type StandIns = {
   /** As the kernel writes it; null off Linux. */
   netstat: string | null;
   taken: Record<string, number>;
+  lines: readonly (readonly [event: string, share: number])[];
   engines: Record<string, EngineState>;
   nowMs: number;
 };
@@ -56,6 +57,7 @@ export function standIns(): StandIns {
     pool: { open: 5, idle: 2, waiting: 7 },
     netstat: "TcpExt: ListenOverflows\nTcpExt: 3\n",
     taken: { "redis-line": 0, "event-loop": 0 },
+    lines: [],
     engines: { postgres: "up", redis: "down", kafka: "off" },
     nowMs: 0,
   };
@@ -65,7 +67,7 @@ export function saturationOf(t: TestContext, of: StandIns): Saturation {
   const resources = Object.fromEntries(
     Object.keys(of.taken).map((resource) => [resource, () => of.taken[resource] ?? 0]),
   );
-  const full = saturation(resources, () => of.nowMs);
+  const full = saturation(resources, [() => of.lines], () => of.nowMs);
   t.after(() => full.close());
   return full;
 }

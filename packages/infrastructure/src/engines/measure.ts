@@ -14,6 +14,16 @@ export type Measure = {
 /** Every event costs some series: beyond so many, the latest used are told. */
 export const EVENTS_TOLD_MAX = 200;
 
+/** The taken share of the room of each event that has claims under way, 0 to 1. */
+export type EventShares = Iterable<readonly [event: string, share: number]>;
+
+/** Of a resource that all events share and of the event that takes most of its own. */
+export function fullest(ofAll: number, ofEvents: EventShares): number {
+  let share = ofAll;
+  for (const [, ofEvent] of ofEvents) share = Math.max(share, ofEvent);
+  return share;
+}
+
 /** Of what an alert is told by event, the worst so many: a stuck event hides behind no busy one. */
 const WORST_TOLD = 10;
 
@@ -24,7 +34,7 @@ const WORST_TOLD = 10;
 export function worstEvents(
   name: string,
   help: string,
-  secondsOf: () => Iterable<readonly [event: string, seconds: number]>,
+  valuesOf: () => Iterable<readonly [event: string, value: number]>,
 ): Measure {
   return {
     name,
@@ -32,7 +42,7 @@ export function worstEvents(
     type: "gauge",
     labels: ["event"],
     read: () =>
-      [...secondsOf()]
+      [...valuesOf()]
         .sort(([, one], [, other]) => other - one)
         .slice(0, WORST_TOLD)
         .map(([event, value]) => ({ labels: { event }, value })),

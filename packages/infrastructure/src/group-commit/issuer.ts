@@ -20,6 +20,8 @@
 // no more than can be decided in time (rows/backlog.ts), in all of them together 100,000.
 import type { ClaimAnswer, CouponIssuer, EventId, UserId } from "@stampede/domain";
 import { doorRefusal, EngineFault, ok, refuse } from "@stampede/domain";
+import { fullest } from "../engines/measure.ts";
+import type { EventShares } from "../engines/measure.ts";
 import { publishBatch } from "../engines/telemetry.ts";
 import { untilSettled } from "../engines/time.ts";
 import { statusByRows } from "../rows/status.ts";
@@ -38,6 +40,8 @@ export type GroupCommitIssuer = CouponIssuer & {
   eventsInUse(): number;
   /** The taken share of the room for claims, 0 to 1; at 1 the next claim is turned away. */
   saturation(): number;
+  /** ... and of the room of each event that has claims in flight. */
+  lines(): EventShares;
   /** Takes no more claims and waits, for a bounded time, until those taken are answered. */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -125,12 +129,9 @@ export function groupCommitIssuer(writing: RowWriting): GroupCommitIssuer {
     available: () => !closing && postgres.isUp(),
     inFlight: () => inFlight,
     eventsInUse: () => lines.size,
-    saturation() {
-      let fullest = inFlight / IN_FLIGHT_MAX;
-      for (const line of lines.values()) {
-        fullest = Math.max(fullest, line.inFlight / IN_FLIGHT_OF_EVENT_MAX);
-      }
-      return fullest;
+    saturation: () => fullest(inFlight / IN_FLIGHT_MAX, issuer.lines()),
+    *lines() {
+      for (const [id, line] of lines) yield [id, line.inFlight / IN_FLIGHT_OF_EVENT_MAX];
     },
     async close() {
       closing = true;

@@ -18,6 +18,7 @@ export const groupCommit: MechanismDescription = {
       available: () => postgres.isUp(),
       measures: [],
       resources: { "group-commit-line": () => issuer.saturation() },
+      lines: () => issuer.lines(),
     };
   },
 };

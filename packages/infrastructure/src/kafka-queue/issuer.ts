@@ -12,6 +12,8 @@ import type {
 } from "@stampede/domain";
 import { decideAtDoor, doorRefusal, EngineFault, invariant } from "@stampede/domain";
 import type { EventDirectory, KnownEvent, QueueFacts } from "../rows/event-directory.ts";
+import { fullest } from "../engines/measure.ts";
+import type { EventShares } from "../engines/measure.ts";
 import type { Postgres } from "../engines/postgres/open.ts";
 import { claimLines } from "./door/claim-lines.ts";
 import { estimateErrors } from "./door/estimate-errors.ts";
@@ -24,6 +26,8 @@ import { queueStatus, tickets } from "./status.ts";
 export type KafkaQueueIssuer = CouponIssuer & {
   /** The taken share of the fullest line of claims, 0 to 1; at 1 the next claim is turned away. */
   saturation(): number;
+  /** ... and of each event's line. */
+  lines(): EventShares;
   /** Ends its timers; what is on its way to the log is still answered. Close it before Kafka. */
   close(): void;
   [Symbol.dispose](): void;
@@ -87,7 +91,8 @@ export function kafkaQueueIssuer(options: KafkaQueueOptions): KafkaQueueIssuer {
       }
       return true;
     },
-    saturation: () => lines.saturation(),
+    saturation: () => fullest(0, lines.shares()),
+    lines: () => lines.shares(),
     close() {
       errors.close();
       halts.close();

@@ -54,6 +54,7 @@ export const kafkaQueue: MechanismDescription = {
               queueLengthMeasure(kafkaQueue.name, directory, () => decider.waiting()),
             ],
       resources: { "kafka-line": () => issuer.saturation() },
+      lines: () => issuer.lines(),
     };
   },
 };

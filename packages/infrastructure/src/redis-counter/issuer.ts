@@ -6,6 +6,8 @@ import { statusByRows } from "../rows/status.ts";
 import { measuredBacklog } from "../rows/backlog.ts";
 import type { BatchWriter } from "../rows/batch-writer.ts";
 import { BATCH_ROWS_MAX } from "../rows/write-batch.ts";
+import { fullest } from "../engines/measure.ts";
+import type { EventShares } from "../engines/measure.ts";
 import { untilSettled } from "../engines/time.ts";
 import { ReservationLine } from "./reservation-line.ts";
 import type { Generations } from "./generations.ts";
@@ -26,6 +28,8 @@ export type RedisCounterIssuer = CouponIssuer & {
   inFlight(): number;
   /** The taken share of its line of claims, 0 to 1; at 1 the next claim is turned away. */
   saturation(): number;
+  /** ... and of the room of each event that has claims in flight. */
+  lines(): EventShares;
   /** Takes no more claims and waits, for a bounded time, until those taken are answered. */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -104,7 +108,8 @@ export function redisCounterIssuer(options: RedisCounterOptions): RedisCounterIs
     available: (eventId) =>
       !closing && redis.isUp() && postgres.isUp() && !generations.isOthers(eventId),
     inFlight: () => inFlight,
-    saturation: () => Math.max(inFlight / IN_FLIGHT_MAX, gates.fullest() / IN_FLIGHT_OF_EVENT_MAX),
+    saturation: () => fullest(inFlight / IN_FLIGHT_MAX, gates.lines()),
+    lines: () => gates.lines(),
     async close() {
       closing = true;
       await untilSettled(postgres.time, () => inFlight === 0, DRAIN_MS_MAX);
@@ -147,11 +152,8 @@ class Gates {
     this.#options = options;
   }
 
-  /** Claims in flight of the event that has the most. */
-  fullest(): number {
-    let fullest = 0;
-    for (const { inFlight } of this.#gates.values()) fullest = Math.max(fullest, inFlight);
-    return fullest;
+  *lines(): EventShares {
+    for (const [id, { inFlight }] of this.#gates) yield [id, inFlight / IN_FLIGHT_OF_EVENT_MAX];
   }
 
   async claim(eventId: EventId, userId: UserId): Promise<ClaimAnswer> {

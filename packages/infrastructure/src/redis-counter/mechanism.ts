@@ -46,6 +46,7 @@ export const redisCounter: MechanismDescription = {
               pendingAgeMeasure(() => reconciler.pendingAges()),
             ],
       resources: { "redis-line": () => issuer.saturation() },
+      lines: () => issuer.lines(),
     };
   },
 };

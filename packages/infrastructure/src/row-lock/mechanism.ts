@@ -1,4 +1,6 @@
 import type { MechanismDescription } from "../mechanism.ts";
+import { fullest } from "../engines/measure.ts";
+import type { EventShares } from "../engines/measure.ts";
 import { rowLockIssuer } from "./issuer.ts";
 
 /**
@@ -23,12 +25,19 @@ export const rowLock: MechanismDescription = {
   async open({ openPool, poolSizes, role, postgres: shared, directory, drawCode }) {
     const bounds = { ...POOL, connectionsMax: poolSizes.rowLock };
     const postgres = role === "decider" ? shared : await openPool("row-lock", bounds);
+    const { waitersMax } = POOL.perKey;
+    const lines = function* (): EventShares {
+      for (const [id, waiting] of postgres.waitingByKey()) yield [id, waiting / waitersMax];
+    };
     return {
       issuer: rowLockIssuer({ postgres, directory, drawCode }),
       preparation: null,
       available: () => postgres.isUp(),
       measures: [],
-      resources: { "row-lock-line": () => postgres.usage().waiting / POOL.waitersMax },
+      resources: {
+        "row-lock-line": () => fullest(postgres.usage().waiting / POOL.waitersMax, lines()),
+      },
+      lines,
     };
   },
 };

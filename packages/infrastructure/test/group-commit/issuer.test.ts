@@ -136,6 +136,7 @@ describe("a crowd on v4", { skip: missing("postgres") }, () => {
     await sale.holdEventRow();
     const waiting = claimAll(sale, upTo(20_000));
     assert.equal(issuer.saturation(), 0.4);
+    assert.deepEqual([...issuer.lines()], [[eventId, 0.4]]);
     const fault = await faultOf(issuer.claim(eventId, person("late")));
     assert.equal(fault.outcome, "not-applied");
     assert.match(fault.message, /than can be decided in time/);

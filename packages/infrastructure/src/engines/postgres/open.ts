@@ -45,6 +45,8 @@ export type Postgres = Sql & {
   isUp(): boolean;
   /** Turns away all who wait for a connection, and all who come later: a shutdown's last resort. */
   turnAway(): void;
+  /** Callers that wait for their turn among those of their `key`. */
+  waitingByKey(): Iterable<readonly [key: string, waiting: number]>;
   usage(): { readonly open: number; readonly idle: number; readonly waiting: number };
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -131,6 +133,7 @@ export async function openPostgresWith(
     clock,
     time,
     isUp: () => clock.isUp() && (options.beside?.isUp() ?? true),
+    waitingByKey: () => lines.waitingByKey(),
     usage: () => ({
       open: connections.current().totalCount,
       idle: connections.current().idleCount,

@@ -24,6 +24,7 @@ export type WaitingLines = {
   of(key: string): Turn;
   /** Of all keys. */
   readonly waiting: () => number;
+  readonly waitingByKey: () => Iterable<readonly [key: string, waiting: number]>;
   close(): void;
 };
 
@@ -116,6 +117,9 @@ export function waitingLines(options: Parameters<typeof waitingLine>[0]): Waitin
       let waiting = 0;
       for (const line of lines.values()) waiting += line.waiting();
       return waiting;
+    },
+    *waitingByKey() {
+      for (const [key, line] of lines) yield [key, line.waiting()];
     },
     close() {
       closed = true;

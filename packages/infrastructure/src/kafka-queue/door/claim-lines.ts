@@ -1,5 +1,6 @@
 import type { EventId } from "@stampede/domain";
 import type { EventDirectory, QueueFacts } from "../../rows/event-directory.ts";
+import type { EventShares } from "../../engines/measure.ts";
 import type { Time } from "../../engines/time.ts";
 import { claimLine } from "./claim-line.ts";
 import type { ClaimLine } from "./claim-line.ts";
@@ -15,8 +16,8 @@ export type ClaimLines = {
   of(eventId: EventId, queue: QueueFacts): ClaimLine;
   /** Makes an event's line before its first claim; does nothing where there is one already. */
   prepare(eventId: EventId, queue: QueueFacts): void;
-  /** The taken share of the fullest line, 0 to 1. */
-  saturation(): number;
+  /** The taken share of each line that is not idle. */
+  shares(): EventShares;
 };
 
 /**
@@ -72,10 +73,8 @@ export function claimLines(options: {
       if (lines.get(eventId)?.topicId === queue.topicId) return;
       void linesOf.of(eventId, queue).prepare();
     },
-    saturation() {
-      let fullest = 0;
-      for (const { line } of lines.values()) fullest = Math.max(fullest, line.saturation());
-      return fullest;
+    *shares() {
+      for (const [id, { line }] of lines) if (!line.isIdle()) yield [id, line.saturation()];
     },
   };
   return linesOf;

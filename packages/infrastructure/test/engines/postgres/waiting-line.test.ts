@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { TestContext } from "node:test";
-import { waitingLine } from "../../../src/engines/postgres/waiting-line.ts";
+import { waitingLine, waitingLines } from "../../../src/engines/postgres/waiting-line.ts";
 import type { WaitingLine } from "../../../src/engines/postgres/waiting-line.ts";
 import { systemTime } from "../../../src/engines/time.ts";
 
@@ -60,4 +60,23 @@ test("turns away everybody when it closes", async (t) => {
   line.close();
   assert.deepEqual(await Promise.all(waiting), [false, false]);
   assert.equal(await line.enter(), false);
+});
+
+test("tells for each key how many wait, and nothing of a key that nobody uses", async (t) => {
+  const lines = waitingLines({ permits: 1, waitersMax: 10, waitMsMax: 60_000, time: systemTime });
+  t.after(() => lines.close());
+  await lines.of("held").enter();
+  await lines.of("free").enter();
+  const waiting = lines.of("held").enter();
+  assert.deepEqual(
+    [...lines.waitingByKey()],
+    [
+      ["held", 1],
+      ["free", 0],
+    ],
+  );
+  lines.of("free").leave();
+  lines.of("held").leave();
+  assert.equal(await waiting, true);
+  assert.deepEqual([...lines.waitingByKey()], [["held", 0]]);
 });
