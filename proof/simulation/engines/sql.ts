@@ -40,7 +40,7 @@ const meanings: readonly (readonly [RegExp, Meaning])[] = [
   [/^SELECT current_setting\('transaction_read_only'\) AS \w+$/, () => read(() => [SAFE_SERVER])],
   [/ FROM events e WHERE e\.id = \$1( FOR UPDATE)?$/, findEvent],
   [
-    /^SELECT i\.event_id.* FROM \(SELECT 1\) one LEFT JOIN coupon_issues i ON i\.event_id = \$1 AND i\.user_id = ANY \(\$2\)$/,
+    /^SELECT i\.event_id.* FROM \(SELECT 1\) one LEFT JOIN \( \(SELECT \$1.* AS user_id\) asked CROSS JOIN LATERAL /,
     readUnderLock,
   ],
   [/^WITH added AS \( INSERT INTO coupon_issues .* RETURNING issued$/, writeIssues],
@@ -50,12 +50,8 @@ const meanings: readonly (readonly [RegExp, Meaning])[] = [
     issuesAfter,
   ],
   [
-    /^SELECT i\.\w+.* FROM unnest\(\$1::text\[\], \$2::text\[\]\) AS asked \(event_id, user_id\) JOIN coupon_issues i ON /,
+    /^SELECT i\.\w+.* FROM unnest\(\$1::text\[\], \$2::text\[\]\) AS asked \(event_id, user_id\) CROSS JOIN LATERAL /,
     issuesOfPairs,
-  ],
-  [
-    /^SELECT i\.user_id FROM coupon_issues i WHERE i\.event_id = \$1 AND i\.user_id = ANY \(\$2\)$/,
-    ([id, persons]) => issuesOf(list(persons).map((person) => [String(id), person])),
   ],
   [
     /^SELECT g\.event_id AS id FROM redis_generations g$/,

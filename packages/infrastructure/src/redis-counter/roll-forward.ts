@@ -3,6 +3,7 @@ import { invariant } from "@stampede/domain";
 import type { Postgres } from "../engines/postgres/open.ts";
 import type { RedisSession } from "../engines/redis/open.ts";
 import { keysOf, merge } from "./scripts.ts";
+import { readIssuesOf } from "../rows/directory-rows.ts";
 import { BATCH_ROWS_MAX } from "../rows/write-batch.ts";
 import type { RowWriting } from "../rows/write-batch.ts";
 import { writeReservations } from "./reservations.ts";
@@ -24,12 +25,9 @@ export async function findPending(
     const page = scanPage(reply);
     ({ cursor } = page);
     // Rows are asked for after the persons were read: a row that is committed meanwhile is seen.
-    const rows = await postgres.query<{ user_id: UserId }>(
-      "SELECT i.user_id FROM coupon_issues i WHERE i.event_id = $1 AND i.user_id = ANY ($2)",
-      [eventId, page.userIds],
-    );
-    const written = new Set(rows.map((row) => row.user_id));
-    for (const userId of page.userIds) if (!written.has(userId)) pending.add(userId);
+    const pairs = page.userIds.map((userId) => ({ eventId, userId }));
+    const written = (await readIssuesOf(postgres, pairs)).get(eventId);
+    for (const userId of page.userIds) if (written?.has(userId) !== true) pending.add(userId);
   } while (cursor !== "0");
   return pending;
 }

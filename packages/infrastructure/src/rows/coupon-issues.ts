@@ -12,7 +12,13 @@ import type {
 } from "@stampede/domain";
 import { decideClaim, EngineFault, invariant, ok, refuse } from "@stampede/domain";
 import type { EventRow, IssueRow } from "./event-rows.ts";
-import { couponEventOf, couponIssueOf, EVENT_COLUMNS, ISSUE_COLUMNS } from "./event-rows.ts";
+import {
+  couponEventOf,
+  couponIssueOf,
+  EVENT_COLUMNS,
+  ISSUE_COLUMNS,
+  ISSUE_OF_ASKED,
+} from "./event-rows.ts";
 import { sqlState } from "../engines/postgres/faults.ts";
 import type { Sql } from "../engines/postgres/open.ts";
 
@@ -60,7 +66,9 @@ export async function readUnderLock(
 ): Promise<{ readonly mine: Map<UserId, CouponIssue>; readonly nowMs: number }> {
   const rows = await sql.query<Partial<IssueRow> & { now_ms: number }>(
     `SELECT ${ISSUE_COLUMNS}, (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now_ms
-       FROM (SELECT 1) one LEFT JOIN coupon_issues i ON i.event_id = $1 AND i.user_id = ANY ($2)`,
+       FROM (SELECT 1) one LEFT JOIN (
+         (SELECT $1::text AS event_id, unnest($2::text[]) AS user_id) asked CROSS JOIN ${ISSUE_OF_ASKED}
+       ) ON true`,
     [eventId, userIds],
   );
   const mine = new Map<UserId, CouponIssue>();

@@ -1,6 +1,12 @@
 import type { CouponEvent, CouponIssue, EventId, UserId } from "@stampede/domain";
 import type { EventRow, IssueRow } from "./event-rows.ts";
-import { couponEventOf, couponIssueOf, EVENT_COLUMNS, ISSUE_COLUMNS } from "./event-rows.ts";
+import {
+  couponEventOf,
+  couponIssueOf,
+  EVENT_COLUMNS,
+  ISSUE_COLUMNS,
+  ISSUE_OF_ASKED,
+} from "./event-rows.ts";
 import type { Sql } from "../engines/postgres/open.ts";
 
 /** Where the decider of an event's log stands. */
@@ -110,7 +116,7 @@ export async function readIssuesOf(
 ): Promise<Map<EventId, Map<UserId, CouponIssue>>> {
   const rows = await sql.query<IssueRow>(
     `SELECT ${ISSUE_COLUMNS} FROM unnest($1::text[], $2::text[]) AS asked (event_id, user_id)
-       JOIN coupon_issues i ON i.event_id = asked.event_id AND i.user_id = asked.user_id`,
+      CROSS JOIN ${ISSUE_OF_ASKED}`,
     [pairs.map(({ eventId }) => eventId), pairs.map(({ userId }) => userId)],
   );
   const issues = new Map<EventId, Map<UserId, CouponIssue>>();

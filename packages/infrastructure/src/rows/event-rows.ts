@@ -45,6 +45,16 @@ export const ISSUE_COLUMNS = `
   i.event_id, i.seq, i.user_id, i.code, i.ticket::float8 AS ticket,
   floor(extract(epoch FROM i.issued_at) * 1000)::float8 AS issued_at_ms`;
 
+/**
+ * Beside `asked (event_id, user_id)`: the coupon issue of each, by the unique index on both. OFFSET 0
+ * keeps the planner from joining in another way: of an event that outgrew its statistics it expects so
+ * few rows that it would read them all, for each batch, and a large sale would slow down with each
+ * coupon.
+ */
+export const ISSUE_OF_ASKED = `LATERAL (
+  SELECT * FROM coupon_issues own
+   WHERE own.event_id = asked.event_id AND own.user_id = asked.user_id OFFSET 0) i`;
+
 export type IssueRow = {
   readonly event_id: EventId;
   readonly seq: number;
