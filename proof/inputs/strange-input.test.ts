@@ -23,12 +23,29 @@ import type { Sale } from "../faults/support/sale.ts";
 
 const PIPELINED = 100;
 
-/** Names of JavaScript's own, of files, of nothing; and one name in three spellings. */
+/**
+ * Names of JavaScript's own, of files, of nothing; subjects as providers give them; whatever separates or
+ * quotes in SQL, Redis, JSON, CSV, a log or an address; and one name in three spellings.
+ */
 const STRANGE_PERSONS = [
   ..."__proto__ constructor prototype toString hasOwnProperty valueOf".split(" "),
   ..."null undefined NaN true 0 -1 1e3 - _ . .. ~ @ a@b.example --help".split(" "),
   ..."Ana ana ANA".split(" "),
+  ..."auth0|abc google-oauth2|1 ana+shop@example.com urn:example:person:ana".split(" "),
+  ..."https://id.example/u?x=%20&y=1#me f:9d6c:Ana/B== 00000000-0000-0000-0000-000000000000".split(
+    " ",
+  ),
+  ..."a:b a|b a,b a;b a/b a\\b a'b a\"b a`b a%b a_b a$b a&b a{b} {a,b} [a] (a) <b>a</b> \\ \\\\ \" ' , :".split(
+    " ",
+  ),
+  ...`'--DROP {"$ne":"a"} redis.call('FLUSHALL') *3 $1 %00 \\N \\. \\u0041 $& {userId} =1+1 #`.split(
+    " ",
+  ),
   "x".repeat(64),
+  "x".repeat(65),
+  "~".repeat(255),
+  '"'.repeat(255),
+  "\\".repeat(255),
 ];
 const EMPTY_BODIES = [
   "",

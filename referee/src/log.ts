@@ -10,10 +10,11 @@ type Reading =
   | { readonly kind: "unreadable" | "newer" };
 
 const valueBytesMax = 1_024;
-const personForm = /^[A-Za-z0-9._~@-]{1,64}$/;
+/** Who a person may be, and who one was in records of the schemas before the last. */
+const personForms = { now: /^[\x21-\x7e]{1,255}$/, before: /^[A-Za-z0-9._~@-]{1,64}$/ };
 const codeForm = /^[0-9A-HJKMNP-TV-Z]{26}$/;
-/** The schema of a claim, and the one before it, in which a record brought a code. */
-const schemas = { now: 2, withCode: 1 };
+/** The last schema of a claim, and the first one, in which a record brought a code. */
+const schemas = { now: 3, withCode: 1 };
 const unreadable = { kind: "unreadable" } as const;
 
 type Read = { readonly offset: number; readonly reading: Reading };
@@ -40,7 +41,7 @@ function readRecord(eventId: string, { key, value }: LogRecord): Reading {
   if (schema > schemas.now) return { kind: "newer" };
   if (body["eventId"] !== eventId || typeof userId !== "string" || userId !== key)
     return unreadable;
-  if (!personForm.test(userId)) return unreadable;
+  if (!personForms[schema === schemas.now ? "now" : "before"].test(userId)) return unreadable;
   const hasCode = typeof code === "string" && codeForm.test(code);
   if (schema === schemas.withCode && !hasCode) return unreadable;
   return { kind: "claim", person: userId };

@@ -192,15 +192,18 @@ describe("of a log", () => {
   const log = [record(0, "ana"), record(1, "ana"), record(2, "ben"), record(3, "cem")];
   const attempts = [queued("ana", 0), queued("ana", 1), queued("ben", 2), queued("cem", 3)];
   const sale = { event, attempts, rows, log };
+  const body = (schema: number, userId: string) => JSON.stringify({ schema, eventId, userId });
   const unreadable: readonly Partial<LogRecord>[] = [
     { value: null },
     { value: "{" },
     { value: "[]" },
     { value: '"ana"' },
-    { value: JSON.stringify({ schema: 0, eventId, userId: "ana" }) },
+    { value: body(0, "ana") },
     { value: JSON.stringify({ schema: 2, eventId: "autumn", userId: "ana" }) },
-    { value: JSON.stringify({ schema: 2, eventId, userId: "a b" }), key: "a b" },
-    { value: JSON.stringify({ schema: 1, eventId, userId: "ana" }) },
+    { value: body(2, "a b"), key: "a b" },
+    { value: body(2, "a|b"), key: "a|b" },
+    { value: body(3, "a b"), key: "a b" },
+    { value: body(1, "ana") },
     { value: JSON.stringify({ schema: 1, eventId, userId: "ana", code: "short" }) },
     { value: record(0, "ana").value!.padEnd(1_025) },
     { key: null },
@@ -239,6 +242,14 @@ describe("of a log", () => {
     isRight({ ...sale, event: { mechanism: "kafka-queue" } });
   });
 
+  test("nothing is wrong where the persons are subjects of any provider", () => {
+    const named = ["auth0|ana", "urn:person:ben", 'a"b\\c', "x".repeat(255)];
+    const rows = named.map((who, n) => row(n + 1, who, { ticket: n, code: codeOf("abcd"[n]!) }));
+    const attempts = named.map((person, n) => queued(person, n, { guaranteed: true }));
+    const log = named.map((userId, n) => record(n, userId, { value: body(3, userId) }));
+    isRight({ event: { ...event, limit: 4 }, attempts, rows, log });
+  });
+
   test("nothing is wrong where somebody asked with a made-up ticket before others claimed", () => {
     const place = { ticket: 70, ahead: 70, guaranteed: false, ticketAsked: 70 };
     const made = asked("zoe", { outcome: "queued", ...place, sentMs: 0, returnedMs: 1 });
@@ -247,7 +258,7 @@ describe("of a log", () => {
   });
 
   test("nothing is wrong where it stops before a record of a newer build", () => {
-    const newer = record(1, "ben", { value: '{"schema":3}' });
+    const newer = record(1, "ben", { value: '{"schema":4}' });
     const told = [queued("ana", 0)];
     const stopped = { ...event, decided: 1 };
     isRight({ event: stopped, attempts: told, rows: [rows[0]!], log: [record(0, "ana"), newer] });
@@ -280,7 +291,7 @@ describe("of a log", () => {
 
   test("a finding is a mark beyond its end, beyond a newer build's record, and a gap in it", () => {
     breaks(["S10"], { ...sale, event: { ...event, decided: 5 } });
-    const newer = [...log.slice(0, 3), record(3, "cem", { value: '{"schema":3}' })];
+    const newer = [...log.slice(0, 3), record(3, "cem", { value: '{"schema":4}' })];
     breaks(["S10"], { ...sale, attempts: attempts.slice(0, 3), log: newer });
     breaks(["S10"], {
       ...sale,

@@ -14,7 +14,8 @@ export const ENGLISH = {
   change: "Change",
   userIdLabel: "Your user id",
   userIdHint: "Development mode: no password. Whoever uses this id gets its coupons.",
-  userIdWrong: "Use 1 to 64 characters: letters A-Z, digits and . _ ~ @ -",
+  userIdWrong:
+    "Use 1 to 255 characters: letters A-Z, digits and signs such as @ . | : but no spaces.",
   tokenLabel: "Your access token",
   tokenHint:
     "You get it from the shop's own sign-in. This tab keeps it, and forgets it when you close it.",
@@ -131,7 +132,7 @@ export const KOREAN = {
   change: "변경",
   userIdLabel: "사용자 ID",
   userIdHint: "개발 모드라 비밀번호가 없습니다. 이 ID를 쓰는 사람이 쿠폰을 받습니다.",
-  userIdWrong: "영문자, 숫자, . _ ~ @ - 만으로 1~64자를 입력하세요.",
+  userIdWrong: "영문자, 숫자와 @ . | : 같은 기호로 1~255자를 입력하세요. 공백은 쓸 수 없습니다.",
   tokenLabel: "액세스 토큰",
   tokenHint: "쇼핑몰에 로그인하면 받을 수 있습니다. 이 탭에만 보관되며 탭을 닫으면 사라집니다.",
   tokenWrong: "사용자 ID가 들어 있는 액세스 토큰이 아닙니다.",

@@ -79,13 +79,13 @@ export function openStore(storage) {
     },
     /** @param {Owner} owner @returns {boolean} */
     unanswered(owner) {
-      return keep.keys().some((key) => key.startsWith(attemptPrefix(owner)));
+      return keep.keys().some((key) => isAttemptOf(owner, key));
     },
     /** Forgets the attempts: a final answer covers them all. */
     /** @param {Owner} owner @returns {void} */
     settle(owner) {
       for (const key of keep.keys()) {
-        if (key.startsWith(attemptPrefix(owner))) keep.remove(key);
+        if (isAttemptOf(owner, key)) keep.remove(key);
       }
     },
 
@@ -101,7 +101,7 @@ export function openStore(storage) {
 
 /** @typedef {ReturnType<typeof openStore>} Store */
 
-// Neither a user id nor an event id can hold a colon.
+// A user id may hold colons; an event id holds none, so the last ones separate.
 /** @param {Owner} owner @returns {string} */
 function placeKey({ userId, eventId }) {
   return `${PREFIX}place:${userId}:${eventId}`;
@@ -110,6 +110,13 @@ function placeKey({ userId, eventId }) {
 /** @param {Owner} owner @returns {string} */
 function attemptPrefix({ userId, eventId }) {
   return `${PREFIX}sent:${userId}:${eventId}:`;
+}
+
+/** @param {Owner} owner @param {string} key */
+function isAttemptOf(owner, key) {
+  const prefix = attemptPrefix(owner);
+  // What follows for "a" at "b" may also be the rest of "a:b" at another event.
+  return key.startsWith(prefix) && !key.includes(":", prefix.length);
 }
 
 /** @param {string | null} text @returns {Place} */

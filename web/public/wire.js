@@ -4,7 +4,7 @@
  * happened: a lost connection, a deadline, any 5xx that does not promise the opposite).
  */
 
-export const USER_ID_PATTERN = /^[A-Za-z0-9._~@-]{1,64}$/;
+export const USER_ID_PATTERN = /^[\x21-\x7E]{1,255}$/;
 
 /** @typedef {"scheduled" | "open" | "sold-out" | "closed"} EventState */
 /**

@@ -24,13 +24,19 @@ function tokenWith(body: unknown): string {
 
 test("the name to show is the token's sub, and only one that the service would take", () => {
   assert.equal(userIdOf(tokenWith({ sub: "ana~?>ü".slice(0, 4), name: "ü??>>" })), "ana~");
-  for (const sub of [undefined, "", "a b", ["ana"], 7, "x".repeat(65), "ana "]) {
+  for (const sub of [undefined, "", "a b", ["ana"], 7, "x".repeat(256), "ana ", "jos\u00e9"]) {
     assert.equal(userIdOf(tokenWith({ sub })), null, JSON.stringify(sub));
   }
   for (const text of ["", "ana", "a.b", "a.b.c", "a.b.c.d", tokenWith(null), tokenWith("ana")]) {
     assert.equal(userIdOf(text), null, text);
   }
   assert.equal(userIdOf(tokenWith({ sub: "ana", padding: "x".repeat(9_000) })), null);
+});
+
+test("the name to show is the subject of any provider", () => {
+  for (const sub of ["auth0|abc", "urn:person:7", "ana+shop@example.com", "x".repeat(255)]) {
+    assert.equal(userIdOf(tokenWith({ sub })), sub);
+  }
 });
 
 test("a token goes out under its own name only", () => {

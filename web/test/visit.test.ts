@@ -82,6 +82,16 @@ test("a lost answer is asked about, and the truth is shown", async (t) => {
   assert.deepEqual([asked, visit.place.issue, visit.unanswered], [[null], COUPON, false]);
 });
 
+// Red when keys of the store are told apart by their beginning alone.
+test("whose name begins as another's does has no part in their attempts", () => {
+  const store = openStore(null);
+  const other = { userId: "ana:spring", eventId: "summer" };
+  store.attempt(other);
+  assert.deepEqual([store.unanswered(OWNER), store.unanswered(other)], [false, true]);
+  store.settle(OWNER);
+  assert.equal(store.unanswered(other), true);
+});
+
 test("an earlier unanswered attempt is not covered by the ticket of a later one", async (t) => {
   const { visit, asked } = aVisit(t, { claims: [LOST, queued(200)], statuses: [ISSUED] });
   await visit.claim();

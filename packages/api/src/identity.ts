@@ -48,7 +48,7 @@ export function devIdentity(adminToken: string): Identity {
       if (claimed === undefined) return refuse({ kind: "unauthenticated", scheme: PERSON_SCHEME });
       const userId = parseUserId(String(claimed));
       if (userId !== null) return ok(userId);
-      const detail = "X-User-Id must be 1 to 64 characters out of A-Z a-z 0-9 . _ ~ @ -";
+      const detail = "X-User-Id must be 1 to 255 visible ASCII characters, without spaces";
       return refuse({ kind: "invalid-request", detail });
     },
     operator({ headers: { authorization, "x-user-id": claimed } }) {

@@ -45,16 +45,23 @@ describe("a user id", () => {
       ".",
       "~",
       "0",
+      "auth0|5f7c8ec7c33c6c004bbafe82",
+      "google-oauth2|103547991597142817347",
+      "ana+shop@example.com",
+      "urn:example:person:ana",
+      "https://id.example/users?u=7&x=%20#me",
+      "f:9d6c:Ana/B==",
+      `"'\\{}[]<>(),;:!*$^\``,
     ]) {
       assert.equal(parseUserId(text), text);
     }
     assert.notEqual(parseUserId("Ana"), parseUserId("ana"));
   });
 
-  test("has 1 to 64 characters", () => {
+  test("has 1 to 255 characters", () => {
     assert.equal(parseUserId(""), null);
-    assert.equal(parseUserId("u".repeat(64)), "u".repeat(64));
-    assert.equal(parseUserId("u".repeat(65)), null);
+    assert.equal(parseUserId("u".repeat(255)), "u".repeat(255));
+    assert.equal(parseUserId("u".repeat(256)), null);
   });
 
   test("is never trimmed or folded into somebody else's", () => {
@@ -67,9 +74,10 @@ describe("a user id", () => {
     }
   });
 
-  test("holds no character that a URL, a header or a log line would read as more", () => {
-    for (const character of "/\\?#%&=+:;,'\"`<>(){}[]|^$!*") {
-      assert.equal(parseUserId(`a${character}b`), null, character);
+  test("holds all visible characters of ASCII, and no others", () => {
+    for (let code = 0; code <= 0x2_ff; code += 1) {
+      const text = `a${String.fromCharCode(code)}b`;
+      assert.equal(parseUserId(text), code > 0x20 && code < 0x7f ? text : null, `U+${code}`);
     }
   });
 });
@@ -77,7 +85,7 @@ describe("a user id", () => {
 test("every text is either refused or kept unchanged, exactly as the published patterns say", () => {
   const text = fc.oneof(
     fc.string({ unit: "binary", maxLength: 70 }),
-    fc.string({ unit: fc.constantFrom(...Array.from("aZ09._~@-")), maxLength: 70 }),
+    fc.string({ unit: fc.constantFrom(...Array.from("aZ09._~@-|:/+ ")), maxLength: 300 }),
   );
   fc.assert(
     fc.property(text, (written) => {
@@ -95,5 +103,5 @@ test("every text is either refused or kept unchanged, exactly as the published p
 
 test("the published patterns are those of the contract", () => {
   assert.equal(EVENT_ID_PATTERN, "^[a-z0-9][a-z0-9-]{0,62}$");
-  assert.equal(USER_ID_PATTERN, "^[A-Za-z0-9._~@-]{1,64}$");
+  assert.equal(USER_ID_PATTERN, "^[\\x21-\\x7E]{1,255}$");
 });

@@ -128,14 +128,27 @@ describe("the table of coupon issues", { skip }, () => {
 
   test("takes exactly the persons that the domain takes, and keeps those apart that it does", async (t) => {
     const client = await openSpring(t);
-    const people = ["ana", "Ana", "ANA", "a.na", "a_na", "~", "@", "-", "u".repeat(64)];
+    const people = ["ana", "Ana", "ANA", "a.na", "a_na", "~", "@", "-", "u".repeat(255)];
+    people.push(
+      "auth0|ana",
+      "a:b",
+      "a,b",
+      "{a,b}",
+      `"'\\`,
+      "%_",
+      "!",
+      "a+b@c",
+      "https://id/?u=1#x",
+    );
     const nobody = [
       "",
       " ana",
       "ana ",
       "ana\n",
       "a na",
-      "u".repeat(65),
+      "u".repeat(256),
+      "a\u007f",
+      "a\u0080",
       "ána",
       "a\u0301na",
       "ａna",

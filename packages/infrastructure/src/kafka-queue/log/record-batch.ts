@@ -37,7 +37,8 @@ export function encodeClaims(claims: readonly ClaimRecord[]): RecordBatch {
 
 /** An upper bound of what a claim's record takes. */
 export function recordBytesMax({ eventId, userId }: ClaimRecord): number {
-  return eventId.length + 2 * userId.length + RECORD_EXTRA_BYTES;
+  // Once as the key, and once in the value, where JSON may escape each character.
+  return eventId.length + 3 * userId.length + RECORD_EXTRA_BYTES;
 }
 
 /** The JSON around the fields (38), seven numbers of up to five bytes, and some room. */
