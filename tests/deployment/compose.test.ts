@@ -39,7 +39,9 @@ const cluster = composeOf(composeFiles);
 const deployments = { "compose.yaml": single, "compose.yaml with compose.cluster.yaml": cluster };
 
 const exists = (path: string): boolean => existsSync(join(root, path));
-const config = readFile("packages/api/src/config.ts");
+const config = ["config.ts", "jwt-settings.ts"]
+  .map((name) => readFile(`packages/api/src/${name}`))
+  .join("");
 
 /** compose.yaml with one piece of its text replaced. */
 function planted(piece: string, by: string): Deployment {

@@ -1,7 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
-import { parseKeySet, unreadable } from "./jwt-keys.ts";
-import type { KeySet, KeySetReading } from "./jwt-keys.ts";
+import { readJwt } from "./jwt-settings.ts";
+import type { JwtAuth, SettingsReader } from "./jwt-settings.ts";
 
 type Role = "all" | "api" | "decider";
 
@@ -13,14 +12,7 @@ export type Auth =
       /** True where the token was made here: start-up then prints it once. */
       readonly adminTokenIsNew: boolean;
     }
-  | {
-      readonly kind: "jwt";
-      readonly issuer: string;
-      readonly audience: string;
-      /** The file that is read again whenever it changes, and what it says at the start. */
-      readonly keysPath: string;
-      readonly keySet: KeySet;
-    };
+  | JwtAuth;
 
 /** Everything the environment can say, read once. */
 export type Config = {
@@ -73,7 +65,8 @@ export function readConfig(environment: Environment): ConfigReading {
   const faults: string[] = [];
   const read: Read = (name) => environment[name]?.trim() || null;
 
-  const auth = readAuth(read, faults);
+  const whole = (name: string, bounds: Whole): number => readWhole(name, bounds, { read, faults });
+  const auth = readAuth({ read, whole, faults });
   const databaseUrl = read("DATABASE_URL") ?? "";
   if (databaseUrl === "") {
     faults.push("DATABASE_URL is not set: name a PostgreSQL, or let `npm start` run its own");
@@ -91,7 +84,6 @@ export function readConfig(environment: Environment): ConfigReading {
   if (kafkaBrokers !== null && !kafkaBrokers.every((broker) => /^[^\s:]+:\d{1,5}$/.test(broker))) {
     faults.push("KAFKA_BROKERS must be host:port, several separated by commas");
   }
-  const whole = (name: string, bounds: Whole): number => readWhole(name, bounds, { read, faults });
   const port = whole("PORT", { usual: 3_000, min: 0, max: 65_535 });
   const role = ROLES.find((known) => known === (read("ROLE") ?? "all"));
   if (role === undefined) faults.push(`ROLE must be one of ${ROLES.join(", ")}`);
@@ -137,10 +129,11 @@ function readWhole(
 }
 
 /** Null where there is no such way, or a fault in what it needs. */
-function readAuth(read: Read, faults: string[]): Auth | null {
+function readAuth(reader: SettingsReader): Auth | null {
+  const { read, faults } = reader;
   const auth = read("AUTH") ?? "dev";
   if (auth === "dev") return readDev(read, faults);
-  if (auth === "jwt") return readJwt(read, faults);
+  if (auth === "jwt") return readJwt(reader);
   faults.push("AUTH must be dev or jwt");
   return null;
 }
@@ -154,31 +147,6 @@ function readDev(read: Read, faults: string[]): Auth {
   }
   const adminToken = given ?? randomBytes(24).toString("base64url");
   return { kind: "dev", adminToken, adminTokenIsNew: given === null };
-}
-
-/** ADMIN_TOKEN is not read: no secret of that kind counts beside tokens that say who their bearer is. */
-function readJwt(read: Read, faults: string[]): Auth | null {
-  const issuer = read("JWT_ISSUER");
-  if (issuer === null) faults.push("JWT_ISSUER is not set: the exact iss of the tokens");
-  const audience = read("JWT_AUDIENCE");
-  if (audience === null) faults.push("JWT_AUDIENCE is not set: what the tokens' aud must hold");
-  const keysPath = read("JWT_KEYS");
-  if (keysPath === null) {
-    faults.push("JWT_KEYS is not set: the path of a JWK Set with the issuer's public keys");
-    return null;
-  }
-  const keys = readKeys(keysPath);
-  if (!keys.ok) faults.push(...keys.faults.map((fault) => `JWT_KEYS: ${keysPath}: ${fault}`));
-  if (issuer === null || audience === null || !keys.ok) return null;
-  return { kind: "jwt", issuer, audience, keysPath, keySet: keys.keySet };
-}
-
-function readKeys(path: string): KeySetReading {
-  try {
-    return parseKeySet(readFileSync(path, "utf8"));
-  } catch (error) {
-    return { ok: false, faults: [unreadable(error)] };
-  }
 }
 
 function isUrl(text: string, protocols: readonly string[]): boolean {

@@ -2,6 +2,7 @@
 // becomes a request is in parser-errors.ts.
 import { EngineFault } from "@stampede/domain";
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { headerLines } from "./identity.ts";
 import { problemOf, problemOfBug, problemOfFault, PROBLEM_JSON } from "./problems.ts";
 import type { EdgeRefusal, Problem, Refusal } from "./problems.ts";
 
@@ -81,20 +82,12 @@ function refuseEarly({ raw }: FastifyRequest, draining: boolean): EdgeRefusal | 
   if (coding !== undefined && (coding.toLowerCase() !== "chunked" || raw.httpVersionMinor === 0)) {
     return { kind: "invalid-request", detail: "The only transfer coding is chunked." };
   }
-  if (raw.httpVersionMinor > 0 && hostLines(raw.rawHeaders) !== 1) {
+  if (raw.httpVersionMinor > 0 && headerLines(raw, "host") !== 1) {
     return { kind: "invalid-request", detail: "Send one Host header." };
   }
   if ((raw.url?.length ?? 0) > URL_BYTES_MAX) return { kind: "uri-too-long" };
   if (raw.rawHeaders.length > HEADER_LINES_MAX * 2) return { kind: "headers-too-large" };
   return null;
-}
-
-function hostLines(rawHeaders: readonly string[]): number {
-  let count = 0;
-  for (let name = 0; name < rawHeaders.length; name += 2) {
-    if (rawHeaders[name]?.toLowerCase() === "host") count += 1;
-  }
-  return count;
 }
 
 function problemOfError(error: FastifyError, request: FastifyRequest): Problem {

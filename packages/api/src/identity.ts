@@ -15,6 +15,8 @@ export type Identity = {
   readonly kind: "dev" | "jwt";
   readonly person: (caller: Caller) => Told<UserId>;
   readonly operator: (caller: Caller) => Told<"operator">;
+  /** Whether anybody can be told apart: what is needed for that is there. */
+  readonly isReady: () => boolean;
   /** How the OpenAPI document describes it. */
   readonly schemes: Readonly<Record<"person" | "operator", SecurityScheme>>;
 };
@@ -39,6 +41,7 @@ export function devIdentity(adminToken: string): Identity {
   const expected = digest(adminToken);
   return {
     kind: "dev",
+    isReady: () => true,
     schemes: {
       person: { type: "apiKey", in: "header", name: "X-User-Id" },
       operator: { type: "http", scheme: "bearer" },
@@ -61,6 +64,15 @@ export function devIdentity(adminToken: string): Identity {
       return right ? ok("operator") : refuse({ kind: "unauthenticated", scheme: OPERATOR_SCHEME });
     },
   };
+}
+
+/** So many lines of the request have this name. */
+export function headerLines({ rawHeaders }: Pick<Caller, "rawHeaders">, name: string): number {
+  let count = 0;
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    if (rawHeaders[at]?.toLowerCase() === name) count += 1;
+  }
+  return count;
 }
 
 function digest(text: string): Buffer {

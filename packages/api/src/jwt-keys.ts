@@ -1,155 +1,157 @@
+// The keys that verify tokens, out of a JWK Set. Providers publish keys of all kinds in one set, so what
+// is not understood is passed by and told (RFC 7517, section 5): it verifies nothing.
 import { createPublicKey } from "node:crypto";
 import type { KeyObject } from "node:crypto";
-import { readFile } from "node:fs/promises";
 
-/** The one algorithm by which a key verifies: the file's word, never a token's. */
-export type VerificationKey = { readonly algorithm: Algorithm; readonly key: KeyObject };
+/** The set's word on what a key is for, never a token's. */
+export type VerificationKey = {
+  /** Null only where it is the set's only key. */
+  readonly kid: string | null;
+  /** What its `alg` names; where it names none, all that its kind can. */
+  readonly algorithms: readonly Algorithm[];
+  readonly key: KeyObject;
+};
 
-/** A JWK Set as it lies in the file that JWT_KEYS names. */
 export type KeySet = {
   readonly text: string;
-  /** By `kid`. */
-  readonly keys: ReadonlyMap<string, VerificationKey>;
+  readonly keys: readonly VerificationKey[];
+  /** What is passed by, a sentence for each reason: the places of the keys, and nothing of them. */
+  readonly passedBy: readonly string[];
 };
 
 export type KeySetReading =
   | { readonly ok: true; readonly keySet: KeySet }
   | { readonly ok: false; readonly faults: readonly string[] };
 
-/** The keys that count now. */
-export type KeySource = {
-  readonly current: () => ReadonlyMap<string, VerificationKey>;
-  /** Reads the file now; never rejects. */
-  readonly reread: () => Promise<void>;
-  readonly close: () => void;
-};
-
 /** Asymmetric ones only: whoever can verify must not be able to sign. */
-export const ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA"] as const;
+const RSA_ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"] as const;
+export const ALGORITHMS = [
+  ...RSA_ALGORITHMS,
+  ...(["ES256", "ES384", "ES512", "EdDSA", "Ed25519"] as const),
+] as const;
 export type Algorithm = (typeof ALGORITHMS)[number];
 
-const FILE_CHARACTERS_MAX = 64 * 1024;
+const SET_CHARACTERS_MAX = 64 * 1024;
 const KEYS_MAX = 32;
 const RSA_BITS_MIN = 2_048;
-/** A removed key is trusted for this long at most. Reading is cheap, and misses no kind of replacing. */
-const REREAD_MS = 2_000;
 
-/** Lists every fault together, by the key's place in the file and never with its content. */
+const CURVES: Readonly<Record<string, readonly Algorithm[]>> = {
+  "EC P-256": ["ES256"],
+  "EC P-384": ["ES384"],
+  "EC P-521": ["ES512"],
+  // Two names of one algorithm (RFC 9864).
+  "OKP Ed25519": ["EdDSA", "Ed25519"],
+};
+
+/** Tells of each key by its place in the set and never with its content. */
 export function parseKeySet(text: string): KeySetReading {
-  if (text.length > FILE_CHARACTERS_MAX) return broken("is larger than 64 KiB");
+  if (text.length > SET_CHARACTERS_MAX) return broken("is larger than 64 KiB");
   const entries = keyEntriesOf(text);
-  if (entries === null) return broken('must be a JSON object with a list "keys" (a JWK Set)');
-  const faults: string[] = [];
-  const keys = new Map<string, VerificationKey>();
-  for (const [place, entry] of entries.entries()) {
-    const jwk = recordOf(entry);
-    // Providers publish keys for encryption in the same set.
-    if (jwk["use"] !== undefined && jwk["use"] !== "sig") continue;
-    const { kid } = jwk;
-    const made = verificationKey(jwk);
-    if (typeof made === "string") faults.push(`key ${place + 1} ${made}`);
-    else if (typeof kid !== "string" || kid === "") faults.push(`key ${place + 1} has no kid`);
-    else if (keys.has(kid)) faults.push(`key ${place + 1} has the kid of another one`);
-    else keys.set(kid, made);
+  if (typeof entries === "string") return broken(entries);
+  const jwks = entries.map(recordOf);
+  const leaked = jwks.findIndex((jwk) => jwk["kty"] !== "oct" && jwk["d"] !== undefined);
+  // Whoever has read the set can sign since then: nothing in it may count.
+  if (leaked >= 0)
+    return broken(`key ${leaked + 1} is a PRIVATE key: only public keys belong here`);
+  const reasons = new Map<string, number[]>();
+  const keys: VerificationKey[] = [];
+  for (const [index, jwk] of jwks.entries()) {
+    const made = verificationKey(jwk, jwks.length === 1);
+    if (typeof made === "string") reasons.set(made, [...(reasons.get(made) ?? []), index + 1]);
+    else if (!keys.some((known) => isSame(known, made))) keys.push(made);
   }
-  if (keys.size === 0 && faults.length === 0) return broken("holds no key that verifies");
-  if (keys.size > KEYS_MAX) return broken(`holds more than ${KEYS_MAX} keys`);
-  return faults.length > 0 ? { ok: false, faults } : { ok: true, keySet: { text, keys } };
+  const passedBy = [...reasons].map(([reason, places]) => {
+    return `${places.length === 1 ? "key" : "keys"} ${places.join(", ")}: ${reason}`;
+  });
+  if (keys.length > KEYS_MAX) return broken(`holds more than ${KEYS_MAX} keys`);
+  if (keys.length > 0) return { ok: true, keySet: { text, keys, passedBy } };
+  return broken(["holds no key that verifies", ...passedBy].join("; "));
 }
 
-/**
- * Takes over what the file says whenever it has changed, so that keys rotate without a restart. A
- * file that is away or broken changes nothing: the last good keys stay, and `onFault` is told once.
- */
-export function watchKeys(watched: {
-  readonly path: string;
-  readonly keySet: KeySet;
-  readonly onChange: (keys: number) => void;
-  readonly onFault: (faults: readonly string[]) => void;
-}): KeySource {
-  let { keySet } = watched;
-  let lastFault = "";
-  let rereading: Promise<void> | null = null;
-  const readOnce = async (): Promise<void> => {
-    const reading = await readKeySet(watched.path);
-    const fault = reading.ok ? "" : reading.faults.join("; ");
-    if (!reading.ok && fault !== lastFault) watched.onFault(reading.faults);
-    lastFault = fault;
-    if (!reading.ok || reading.keySet.text === keySet.text) return;
-    ({ keySet } = reading);
-    watched.onChange(keySet.keys.size);
-  };
-  // One at a time: a file system that hangs must not collect readings, nor let an old one come last.
-  const reread = async (): Promise<void> => {
-    rereading ??= readOnce().finally(() => {
-      rereading = null;
-    });
-    return rereading;
-  };
-  const timer = setInterval(() => void reread(), REREAD_MS);
-  timer.unref();
-  return { current: () => keySet.keys, reread, close: () => clearInterval(timer) };
+/** Those that a token may have been signed with; it names the key, and the key has the algorithm. */
+export function keysFor(
+  keys: readonly VerificationKey[],
+  { kid, alg }: { readonly kid?: unknown; readonly alg?: unknown },
+): { readonly named: boolean; readonly fitting: readonly KeyObject[] } {
+  const [only] = keys;
+  // Where there is one key there is nothing to choose: either may leave its name out.
+  const isOnly = keys.length === 1 && (kid === undefined || only?.kid === null);
+  const named = isOnly ? keys : keys.filter((key) => typeof kid === "string" && key.kid === kid);
+  const fitting = named.filter(({ algorithms }) => algorithms.some((one) => one === alg));
+  return { named: named.length > 0, fitting: fitting.map(({ key }) => key) };
 }
 
-async function readKeySet(path: string): Promise<KeySetReading> {
-  try {
-    return parseKeySet(await readFile(path, "utf8"));
-  } catch (error) {
-    return broken(unreadable(error));
+/** What is no key set, without its content. */
+export function broken(fault: string): KeySetReading {
+  return { ok: false, faults: [fault] };
+}
+
+/** A reason to pass it by ends a sentence that begins with its place. */
+function verificationKey(
+  jwk: Readonly<Record<string, unknown>>,
+  isOnly: boolean,
+): VerificationKey | string {
+  const { kty, use, kid, key_ops: operations } = jwk;
+  if (kty === "oct") return "a shared secret, where only public keys belong";
+  if (use !== undefined && use !== "sig") return "for another use than signatures";
+  if (operations !== undefined && !(Array.isArray(operations) && operations.includes("verify"))) {
+    return "for other operations than to verify";
   }
-}
-
-/** Why a file could not be read, without the path, which the caller knows. */
-export function unreadable(error: unknown): string {
-  const code = error instanceof Error && "code" in error ? String(error.code) : "unknown reason";
-  return `cannot be read (${code})`;
-}
-
-/** A fault ends a sentence that begins with the key or the file. */
-function verificationKey(jwk: Readonly<Record<string, unknown>>): VerificationKey | string {
-  if (jwk["kty"] === "oct") return "is a shared secret: only public keys belong here";
-  if (jwk["d"] !== undefined) return "is a PRIVATE key: only public keys belong here";
-  const algorithm = algorithmOf(jwk);
-  if (algorithm === null) return `is for none of ${ALGORITHMS.join(", ")}`;
+  const algorithms = algorithmsOf(jwk);
+  if (algorithms.length === 0) return `for none of ${ALGORITHMS.join(", ")}`;
+  const name = typeof kid === "string" && kid !== "" ? kid : null;
+  if (name === null && !isOnly) return "without a kid, so that no token can name it";
   try {
-    const key = createPublicKey({ key: { ...jwk }, format: "jwk" });
+    const { kty: kind, crv, n, e, x, y } = jwk;
+    const key = createPublicKey({ key: members({ kty: kind, crv, n, e, x, y }), format: "jwk" });
     const { modulusLength = RSA_BITS_MIN } = key.asymmetricKeyDetails ?? {};
-    if (modulusLength < RSA_BITS_MIN) return `has fewer than ${RSA_BITS_MIN} bits`;
-    return { algorithm, key };
+    if (modulusLength < RSA_BITS_MIN) return `of fewer than ${RSA_BITS_MIN} bits`;
+    return { kid: name, algorithms, key };
   } catch {
     // Node's own words may hold the key's members.
-    return "is not a whole key";
+    return "not a whole key";
   }
 }
 
-/** What a key says it is for; where it says nothing, what its kind is usually for. */
-function algorithmOf({ kty, crv, alg }: Readonly<Record<string, unknown>>): Algorithm | null {
-  const possible: readonly Algorithm[] =
-    kty === "RSA"
-      ? ["RS256", "PS256"]
-      : kty === "EC" && crv === "P-256"
-        ? ["ES256"]
-        : kty === "OKP" && crv === "Ed25519"
-          ? ["EdDSA"]
-          : [];
-  if (alg === undefined) return possible[0] ?? null;
-  return possible.find((one) => one === alg) ?? null;
+function members(all: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
 }
 
-function keyEntriesOf(text: string): readonly unknown[] | null {
+function algorithmsOf({ kty, crv, alg }: Readonly<Record<string, unknown>>): readonly Algorithm[] {
+  if (kty === "RSA") return RSA_ALGORITHMS.filter((one) => alg === undefined || one === alg);
+  const possible = CURVES[`${String(kty)} ${String(crv)}`] ?? [];
+  // A key for EdDSA verifies what says Ed25519, and the other way round.
+  return alg === undefined || possible.some((one) => one === alg) ? possible : [];
+}
+
+function isSame(one: VerificationKey, other: VerificationKey): boolean {
+  const { asymmetricKeyType } = one.key;
+  if (one.kid !== other.kid || asymmetricKeyType !== other.key.asymmetricKeyType) return false;
+  return one.key.equals(other.key);
+}
+
+/** Text: why there are none. */
+function keyEntriesOf(text: string): readonly unknown[] | string {
+  const wanted = 'must be a JSON object with a list "keys" (a JWK Set)';
+  let set: Readonly<Record<string, unknown>>;
   try {
-    const { keys } = recordOf(JSON.parse(text));
-    return Array.isArray(keys) ? keys : null;
+    set = recordOf(JSON.parse(text.replace(/^\uFEFF/, "")));
   } catch {
-    // No JSON; the parser's words would repeat the file.
-    return null;
+    // The parser's words would repeat the file.
+    return /^\s*</.test(text) ? `${wanted}; it is HTML` : wanted;
   }
+  const { keys } = set;
+  if (Array.isArray(keys)) return keys;
+  if ("jwks_uri" in set) return `${wanted}; it is a provider's description: use its jwks_uri`;
+  if ("kty" in set) return `${wanted}; it is a single key: put it into such a list`;
+  const isCertificates = Object.values(set).some((one) =>
+    String(one).startsWith("-----BEGIN CERT"),
+  );
+  return isCertificates
+    ? `${wanted}; it holds certificates: use the address of the JWK Set`
+    : wanted;
 }
 
 function recordOf(value: unknown): Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null ? { ...value } : {};
-}
-
-function broken(fault: string): KeySetReading {
-  return { ok: false, faults: [fault] };
 }

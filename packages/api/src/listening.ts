@@ -65,9 +65,13 @@ export function announce(
     );
   }
   if (auth.kind === "jwt") {
-    const { issuer, audience, keySet } = auth;
-    const tokens = `tokens of ${issuer} for ${audience}`;
-    return say(`AUTH=jwt: ${tokens}, signed by one of ${keySet.keys.size} keys`);
+    const { rules, keys } = auth;
+    const tokens = `tokens of ${rules.issuers.join(" or ")} for ${rules.audiences.join(" or ")}`;
+    // An address without what may follow it: some providers put a name of the application there.
+    const address =
+      keys.kind === "address" ? `the keys at ${keys.url.origin}${keys.url.pathname}` : "";
+    const signed = keys.kind === "file" ? `one of ${keys.keySet.keys.length} keys` : address;
+    return say(`AUTH=jwt: ${tokens}, signed by ${signed}`);
   }
   say(
     "AUTH=dev: EVERYBODY IS WHO THEIR X-User-Id HEADER SAYS. For development and load tests only.",

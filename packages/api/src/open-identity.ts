@@ -3,21 +3,50 @@ import type { Auth } from "./config.ts";
 import { devIdentity } from "./identity.ts";
 import type { Identity } from "./identity.ts";
 import { jwtIdentity } from "./jwt-identity.ts";
-import { watchKeys } from "./jwt-keys.ts";
+import type { KeySet } from "./jwt-keys.ts";
+import type { JwtKeys } from "./jwt-settings.ts";
+import { fetchKeys, watchKeys } from "./key-sources.ts";
+import type { KeySource } from "./key-sources.ts";
 
-/** Who is calling, by the way that was configured; JWT_KEYS is read again whenever it changes. */
-export function openIdentity(auth: Auth, log: Logger, stack: AsyncDisposableStack): Identity {
+/** Who is calling, by the way that was configured; JWT_KEYS is read again and again. */
+export async function openIdentity(
+  auth: Auth,
+  log: Logger,
+  stack: AsyncDisposableStack,
+): Promise<Identity> {
   if (auth.kind === "dev") return devIdentity(auth.adminToken);
-  const { issuer, audience, keysPath, keySet } = auth;
-  const keys = watchKeys({
-    path: keysPath,
-    keySet,
-    onChange: (count) =>
-      log.warn({ keys: count }, "JWT_KEYS has changed: the server uses its keys from now on"),
-    onFault: (faults) =>
-      log.error({ faults }, "JWT_KEYS has a fault: the server keeps the last good keys"),
-  });
+  const keys = await openKeys(auth.keys, log);
   stack.defer(() => keys.close());
   // The issuer's times are told by its clock, so they are read by ours, not by the database's.
-  return jwtIdentity({ issuer, audience, keys: keys.current, nowMs: Date.now });
+  return jwtIdentity({ rules: auth.rules, keys, nowMs: Date.now });
+}
+
+async function openKeys(from: JwtKeys, log: Logger): Promise<KeySource> {
+  const tellPassedBy = ({ passedBy }: KeySet): void => {
+    for (const keys of passedBy) log.warn(`JWT_KEYS: the server passes by ${keys}`);
+  };
+  let known = from.kind === "file";
+  const told = {
+    onChange(keySet: KeySet) {
+      const count = { keys: keySet.keys.length };
+      if (known) log.warn(count, "JWT_KEYS has changed: the server uses its keys from now on");
+      else log.info(count, "JWT_KEYS has answered: the server knows the keys of the sign-in");
+      known = true;
+      tellPassedBy(keySet);
+    },
+    onFault(faults: readonly string[]) {
+      const consequence = known
+        ? "the server keeps the last good keys"
+        : "nobody can be told apart, every claim is answered 503, and it is asked again every 5 s";
+      log.error({ faults }, `JWT_KEYS has a fault: ${consequence}`);
+    },
+  };
+  if (from.kind === "file") {
+    tellPassedBy(from.keySet);
+    return watchKeys({ ...from, ...told });
+  }
+  const keys = fetchKeys({ ...from, ...told, monotonicMs: () => performance.now() });
+  // Waited for once, so that the first claims find the keys; an address that is away stops nothing.
+  await keys.reread();
+  return keys;
 }

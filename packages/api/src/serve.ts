@@ -48,7 +48,7 @@ export async function serve(
       mechanisms,
       feed: infrastructure.directoryProgressFeed(directory, postgres),
       findMechanism: (id) => directory.mechanismOf(id),
-      identity: openIdentity(config.auth, log, stack),
+      identity: await openIdentity(config.auth, log, stack),
       // With AUTH=dev a person costs nothing to make up, so a limit would stop nobody but load tests.
       admit: config.auth.kind === "jwt" ? requestBudget(() => performance.now()) : null,
       metrics,

@@ -83,7 +83,7 @@ const refused: Readonly<Record<string, string>> = {
   "a kid that is SQL": `Bearer ${header({ kid: "shop-1' OR '1'='1" })}`,
   "a kid of every object": `Bearer ${header({ kid: "__proto__" })}`,
   "a kid that is a list": `Bearer ${header({ kid: ["shop-1"] })}`,
-  "no type": `Bearer ${header({ typ: undefined })}`,
+  "a type that is no text": `Bearer ${header({ typ: ["JWT"] })}`,
   "another type": `Bearer ${header({ typ: "logout+jwt" })}`,
   expired: `Bearer ${claims({ exp: NOW_SECONDS - 5 })}`,
   "no expiry": `Bearer ${claims({ exp: undefined })}`,
@@ -91,7 +91,8 @@ const refused: Readonly<Record<string, string>> = {
   "not yet valid": `Bearer ${claims({ nbf: NOW_SECONDS + 6 })}`,
   "issued in the future": `Bearer ${claims({ iat: NOW_SECONDS + 6 })}`,
   "issued more than a day ago": `Bearer ${claims({ iat: NOW_SECONDS - 86_406 })}`,
-  "no time of issue": `Bearer ${claims({ iat: undefined })}`,
+  "a time of issue that is text": `Bearer ${claims({ iat: String(NOW_SECONDS) })}`,
+  "no time of issue, and an expiry in more than a day": `Bearer ${claims({ iat: undefined, exp: NOW_SECONDS + 86_406 })}`,
   "the wrong iss": `Bearer ${claims({ iss: `${ISSUER}/` })}`,
   "no iss": `Bearer ${claims({ iss: undefined })}`,
   "the wrong aud": `Bearer ${claims({ aud: "other-shop" })}`,
@@ -100,10 +101,11 @@ const refused: Readonly<Record<string, string>> = {
   "a sub that is a list": `Bearer ${claims({ sub: ["ana"] })}`,
   "a sub that is a number": `Bearer ${claims({ sub: 7 })}`,
   "an empty sub": `Bearer ${claims({ sub: "" })}`,
-  "a sub of 65 characters": `Bearer ${claims({ sub: "x".repeat(65) })}`,
+  "a sub of 256 characters": `Bearer ${claims({ sub: "x".repeat(256) })}`,
   "a sub with a space behind it": `Bearer ${claims({ sub: "ana " })}`,
   "a sub of full-width letters": `Bearer ${claims({ sub: "ａｎａ" })}`,
-  "a sub with a bar": `Bearer ${claims({ sub: "provider|ana" })}`,
+  "a sub with a letter outside ASCII": `Bearer ${claims({ sub: "provider|\u00e1na" })}`,
+  "a sub with a control character": `Bearer ${claims({ sub: "ana\u0000" })}`,
 };
 
 describe("a token that is refused", () => {

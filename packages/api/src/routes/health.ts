@@ -8,8 +8,10 @@ export async function healthRoutes(
   app: FastifyInstance,
   dependencies: Dependencies,
 ): Promise<void> {
-  const { engines, mechanisms, metrics } = dependencies;
-  const isReady = (): boolean => [...mechanisms.values()].some(({ available }) => available());
+  const { engines, identity, mechanisms, metrics, takesClaims } = dependencies;
+  const isReady = (): boolean =>
+    (identity.isReady() || !takesClaims) &&
+    [...mechanisms.values()].some(({ available }) => available());
   app.get(
     "/healthz",
     {

@@ -28,11 +28,14 @@ export const operatorRoutes = (id: string): readonly Route[] => [
 ];
 
 /** Makes an event of five coupons as an operator. */
-export async function makeEvent(opened: JwtApp): Promise<string> {
+export async function makeEvent(
+  opened: JwtApp,
+  claims: Readonly<Record<string, unknown>> = {},
+): Promise<string> {
   const answer = await opened.app.inject({
     method: "POST",
     url: "/events",
-    headers: bearer(tokenOf(key, ADMIN)),
+    headers: bearer(tokenOf(key, { claims: { ...ADMIN.claims, ...claims } })),
     payload: { id: "spring", name: "Spring", mechanism: "row-lock", limit: 5 },
   });
   assert.equal(answer.statusCode, 201, answer.body);

@@ -6,6 +6,7 @@ import type { TestContext } from "node:test";
 import { jwtIdentity } from "../../src/jwt-identity.ts";
 import { parseKeySet } from "../../src/jwt-keys.ts";
 import type { Algorithm, VerificationKey } from "../../src/jwt-keys.ts";
+import type { JwtRules } from "../../src/jwt-rules.ts";
 import type { Admit } from "../../src/request-budget.ts";
 import { openApp } from "./app.ts";
 import type { TestApp } from "./app.ts";
@@ -14,6 +15,17 @@ export const ISSUER = "https://shop.example/sign-in";
 export const AUDIENCE = "stampede";
 /** What the tests call now; tokens are judged by a clock of their own. */
 export const NOW_SECONDS = 1_796_083_200;
+
+/** What the settings say where nobody has changed them. */
+export const RULES: JwtRules = {
+  issuers: [ISSUER],
+  audiences: [AUDIENCE],
+  audienceClaim: "aud",
+  operatorClaims: ["scope", "scp", "permissions"],
+  operatorScope: "stampede:admin",
+  required: [],
+  ageSecondsMax: 86_400,
+};
 
 export type SigningKey = {
   readonly kid: string;
@@ -29,11 +41,22 @@ export type Wanted = {
 
 export function signingKey(kid: string, algorithm: Algorithm = "ES256"): SigningKey {
   const pair = (): { privateKey: KeyObject; publicKey: KeyObject } => {
-    if (algorithm === "ES256") return generateKeyPairSync("ec", { namedCurve: "P-256" });
-    if (algorithm === "EdDSA") return generateKeyPairSync("ed25519");
+    const namedCurve = CURVES.get(algorithm);
+    if (namedCurve !== undefined) return generateKeyPairSync("ec", { namedCurve });
+    if (isEdwards(algorithm)) return generateKeyPairSync("ed25519");
     return generateKeyPairSync("rsa", { modulusLength: 2_048 });
   };
   return { kid, algorithm, ...pair() };
+}
+
+const CURVES = new Map<Algorithm, string>([
+  ["ES256", "P-256"],
+  ["ES384", "P-384"],
+  ["ES512", "P-521"],
+]);
+
+function isEdwards(algorithm: Algorithm): boolean {
+  return algorithm === "EdDSA" || algorithm === "Ed25519";
 }
 
 export function jwkOf({
@@ -65,13 +88,14 @@ export function tokenOf(key: SigningKey, { header = {}, claims = {} }: Wanted = 
 
 export function signatureOf({ algorithm, privateKey }: SigningKey, signed: string): string {
   const bytes = Buffer.from(signed);
+  const bits = algorithm.slice(2);
   const options = {
     key: privateKey,
     dsaEncoding: "ieee-p1363" as const,
     // RSA_PKCS1_PSS_PADDING with a salt as long as the hash.
-    ...(algorithm === "PS256" ? { padding: 6, saltLength: 32 } : {}),
+    ...(algorithm.startsWith("PS") ? { padding: 6, saltLength: Number(bits) / 8 } : {}),
   };
-  return sign(algorithm === "EdDSA" ? null : "sha256", bytes, options).toString("base64url");
+  return sign(isEdwards(algorithm) ? null : `sha${bits}`, bytes, options).toString("base64url");
 }
 
 export function encoded(value: unknown): string {
@@ -92,14 +116,17 @@ export type JwtApp = TestApp & {
 export async function openJwtApp(
   t: TestContext,
   keys: readonly SigningKey[],
-  options: { readonly logLevel?: string; readonly admit?: Admit } = {},
+  options: {
+    readonly logLevel?: string;
+    readonly admit?: Admit;
+    readonly rules?: Partial<JwtRules>;
+  } = {},
 ): Promise<JwtApp> {
   let current = keysOf(keys);
   const tokenClock = { nowMs: NOW_SECONDS * 1_000 };
   const identity = jwtIdentity({
-    issuer: ISSUER,
-    audience: AUDIENCE,
-    keys: () => current,
+    rules: { ...RULES, ...options.rules },
+    keys: { current: () => current, seek: async () => undefined },
     nowMs: () => tokenClock.nowMs,
   });
   const opened = await openApp(t, { ...options, identity });
@@ -109,7 +136,7 @@ export async function openJwtApp(
   return { ...opened, trust, tokenClock };
 }
 
-function keysOf(keys: readonly SigningKey[]): ReadonlyMap<string, VerificationKey> {
+function keysOf(keys: readonly SigningKey[]): readonly VerificationKey[] {
   const reading = parseKeySet(keySetText(keys));
   if (!reading.ok) throw new Error(reading.faults.join("; "));
   return reading.keySet.keys;
