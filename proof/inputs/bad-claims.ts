@@ -47,7 +47,7 @@ function personCases(of: Case): BadRequest[] {
     as("a display name", "MARK <mark@shop.example>"),
     as("a distinguished name", "CN=MARK, O=Shop"),
     as("a delete character", "MARK\u007f"),
-    as("an escape sequence", "\u001b[2JMARK"),
+    as("an escape sequence", "\u001b[2J MARK"),
     as("a bell", "MARK\u0007"),
     as("a next-line character", "MARK\u0085"),
     as("a no-break space", "MARK\u00a0b"),

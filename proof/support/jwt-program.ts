@@ -1,7 +1,10 @@
 // The real program with AUTH=jwt, and an issuer of tokens for it made of node:crypto alone.
 import { generateKeyPairSync, sign } from "node:crypto";
 import type { KeyObject } from "node:crypto";
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
@@ -32,9 +35,11 @@ export type Keyring = {
 
 type Key = { readonly kid: string; readonly privateKey: KeyObject; readonly publicKey: KeyObject };
 
+/** With `by: "address"` the program asks a server for the keys; else it reads their file. */
 export async function startJwtProgram(
   t: Pick<TestContext, "after">,
   environment: Readonly<Record<string, string>> = {},
+  { by = "file" }: { readonly by?: "file" | "address" } = {},
 ): Promise<JwtProgram> {
   const folder = mkdtempSync(join(tmpdir(), "stampede-jwt-"));
   const path = join(folder, "keys.json");
@@ -43,7 +48,7 @@ export async function startJwtProgram(
     AUTH: "jwt",
     JWT_ISSUER: ISSUER,
     JWT_AUDIENCE: AUDIENCE,
-    JWT_KEYS: path,
+    JWT_KEYS: by === "file" ? path : await addressOf(t, path),
     ...environment,
   });
   // After the program's own hook: it reads the file for as long as it runs.
@@ -56,6 +61,17 @@ export async function startJwtProgram(
     adminToken: keyring.operatorToken(),
   };
   return { program, keyring };
+}
+
+async function addressOf(t: Pick<TestContext, "after">, path: string): Promise<string> {
+  const server = createServer((_request, response) => response.end(readFileSync(path)));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/keys.json`;
 }
 
 function openKeyring(path: string): Keyring {

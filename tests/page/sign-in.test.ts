@@ -1,5 +1,6 @@
 // The page with AUTH=jwt, in a real browser: it asks for a token, sends nothing but it, and finds the
-// place in the line again with a fresh token of the same person.
+// place in the line again with a fresh token of the same person. The keys are at an address, and people
+// are called as providers call them.
 //
 // Red when index.html is served unmarked (routes/page.ts), when `credentials` is not given to openApi
 // (app.js), and when a 401 is told as a lost connection (`waitingKey` in view.js).
@@ -18,11 +19,13 @@ import type { Program } from "@stampede/proof/support/program.ts";
 const skip = reasonToSkip() ?? missing("postgres", "redis", "kafka");
 const AHEAD = 40;
 const PACE = 3;
+const ANA = "auth0|ana+shop@example.com";
+const BO = "urn:person:bo\"\\'<b>";
 /** The service adds its tolerance of 5 s; the line takes longer than both. */
 const LIFE_SECONDS = 2;
 
 test("the page, where people have tokens", { skip }, async (t) => {
-  const { program, keyring } = await startJwtProgram(t);
+  const { program, keyring } = await startJwtProgram(t, {}, { by: "address" });
   const browser = await startBrowser(t);
 
   await t.test("says that nobody is signed in, then gives the coupon of who is", async (t) => {
@@ -39,11 +42,12 @@ test("the page, where people have tokens", { skip }, async (t) => {
     await signIn(page, "no token");
     await page.getByText("This is no access token with a user id in it.").waitFor();
     await page.getByRole("button", { name: "Cancel" }).click();
-    await signIn(page, keyring.tokenOf("ana"));
+    await signIn(page, keyring.tokenOf(ANA));
     await page.getByText("Signed in as").waitFor();
+    assert.equal(await page.locator("#user-id").textContent(), ANA);
     await card(event).getByRole("button", { name: "Get a coupon" }).click();
     const code = await codeIn(card(event));
-    assert.equal((await statusOf(program, event, keyring.tokenOf("ana")))["code"], code);
+    assert.equal((await statusOf(program, event, keyring.tokenOf(ANA)))["code"], code);
     await page.reload();
     assert.equal(await codeIn(card(event)), code);
     assert.deepEqual(names, [], "no name beside the token");
@@ -59,13 +63,13 @@ test("the page, where people have tokens", { skip }, async (t) => {
     // Where the stream is up, the page asks rarely: here it is to meet the 401.
     await page.route("**/stream", (route) => route.abort());
     await page.reload();
-    await signIn(page, keyring.tokenOf("bo", { lifeSeconds: LIFE_SECONDS }));
+    await signIn(page, keyring.tokenOf(BO, { lifeSeconds: LIFE_SECONDS }));
     await card(event).getByRole("button", { name: "Get a coupon" }).click();
     await card(event).getByText("Coupon guaranteed").waitFor();
     await card(event).getByText("Your place is kept: sign in again").waitFor();
-    await signIn(page, keyring.tokenOf("bo"));
+    await signIn(page, keyring.tokenOf(BO));
     const code = await codeIn(card(event));
-    const truth = await statusOf(program, event, keyring.tokenOf("bo"));
+    const truth = await statusOf(program, event, keyring.tokenOf(BO));
     assert.deepEqual([truth["code"], truth["seq"]], [code, AHEAD + 1]);
   });
 });

@@ -26,7 +26,7 @@ export type SettingsReader = {
   readonly faults: string[];
 };
 
-const REQUIRABLE = ["typ", "kid", "iat", "nbf", "jti"];
+const MAY_BE_REQUIRED = ["typ", "kid", "iat", "nbf", "jti"];
 const AGE_HOURS = { usual: 24, min: 1, max: 8_760 };
 
 /**
@@ -46,8 +46,10 @@ export function readJwt({ read, whole, faults }: SettingsReader): JwtAuth | null
   const operatorScope = read("JWT_OPERATOR_SCOPE") ?? "stampede:admin";
   if (/\s/.test(operatorScope)) faults.push("JWT_OPERATOR_SCOPE must be one word, without spaces");
   const required = wordsOf(read("JWT_REQUIRE"));
-  if (!required.every((name) => REQUIRABLE.includes(name))) {
-    faults.push(`JWT_REQUIRE must be any of ${REQUIRABLE.join(", ")}, with spaces between them`);
+  if (!required.every((name) => MAY_BE_REQUIRED.includes(name))) {
+    faults.push(
+      `JWT_REQUIRE must be any of ${MAY_BE_REQUIRED.join(", ")}, with spaces between them`,
+    );
   }
   const ageSecondsMax = whole("JWT_MAX_AGE_HOURS", AGE_HOURS) * 3_600;
   const keys = readKeys(read("JWT_KEYS"), faults);

@@ -81,7 +81,7 @@ describe("a valid token", () => {
     "ana+shop@example.com",
     "urn:example:person:ana",
     "https://id.example/users?u=7&x=%20#me",
-    "AAAAAAAAAAAAAAAAAAAAAIkzqFVrSaSaFHy782bbtaQ/+=",
+    "AAAAAAAAAAAAAAAAAAAAAB8zX7d2/+=",
     `"'\\{}<>`,
     "x".repeat(255),
   ]) {
