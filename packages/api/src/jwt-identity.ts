@@ -23,12 +23,15 @@ import { audienceFault, CLOCK_TOLERANCE_SECONDS, holdsRight, timeFault } from ".
 import type { JwtRules } from "./jwt-rules.ts";
 import type { KeySource } from "./key-sources.ts";
 import type { EdgeRefusal } from "./problems.ts";
+import type { TellRefusal } from "./told-refusals.ts";
 
 export type JwtPins = {
   readonly rules: JwtRules;
   readonly keys: Pick<KeySource, "current" | "seek">;
   /** Epoch milliseconds by this machine's clock. */
   readonly nowMs: () => number;
+  /** Hears of each wrong token, in words that hold nothing of it. */
+  readonly onRefused?: TellRefusal;
 };
 
 const TOKEN_CHARACTERS_MAX = 8_192;
@@ -38,6 +41,7 @@ const TYPES = new Set(["jwt", "at+jwt", "application/jwt", "application/at+jwt"]
 const BROUGHT_KEYS = ["jku", "jwk", "x5u", "x5c"];
 const RETRY_AFTER_MS = 5_000;
 
+const NO_TOKEN = "no token";
 const CHALLENGE = 'Bearer realm="stampede"';
 const COMPACT_FORM = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
 
@@ -71,9 +75,17 @@ export function jwtIdentity(pins: JwtPins): Identity {
 }
 
 async function verify(caller: Caller, pins: JwtPins): Promise<Verdict> {
+  const verdict = await judge(caller, pins);
+  if (!verdict.ok && "why" in verdict.refusal && verdict.refusal.why !== NO_TOKEN) {
+    pins.onRefused?.(String(verdict.refusal.why));
+  }
+  return verdict;
+}
+
+async function judge(caller: Caller, pins: JwtPins): Promise<Verdict> {
   const { authorization } = caller.headers;
   if (authorization === undefined) {
-    return refuse({ kind: "unauthenticated", scheme: CHALLENGE, why: "no token" });
+    return refuse({ kind: "unauthenticated", scheme: CHALLENGE, why: NO_TOKEN });
   }
   const token = tokenIn(authorization);
   // Node keeps the first of several and drops the others: which of them counts must not depend on that.

@@ -7,6 +7,7 @@ import type { KeySet } from "./jwt-keys.ts";
 import type { JwtKeys } from "./jwt-settings.ts";
 import { fetchKeys, watchKeys } from "./key-sources.ts";
 import type { KeySource } from "./key-sources.ts";
+import { refusalTeller } from "./told-refusals.ts";
 
 /** Who is calling, by the way that was configured; JWT_KEYS is read again and again. */
 export async function openIdentity(
@@ -18,7 +19,11 @@ export async function openIdentity(
   const keys = await openKeys(auth.keys, log);
   stack.defer(() => keys.close());
   // The issuer's times are told by its clock, so they are read by ours, not by the database's.
-  return jwtIdentity({ rules: auth.rules, keys, nowMs: Date.now });
+  const onRefused = refusalTeller(
+    () => performance.now(),
+    (refused, why) => log.warn({ refused }, `tokens are refused: ${why} (docs/sign-in.md)`),
+  );
+  return jwtIdentity({ rules: auth.rules, keys, nowMs: Date.now, onRefused });
 }
 
 async function openKeys(from: JwtKeys, log: Logger): Promise<KeySource> {

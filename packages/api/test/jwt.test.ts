@@ -27,6 +27,7 @@ import {
 } from "./support/tokens.ts";
 import type { Wanted } from "./support/tokens.ts";
 import { ALGORITHMS } from "../src/jwt-keys.ts";
+import { refusalTeller } from "../src/told-refusals.ts";
 
 describe("a valid token", () => {
   test("makes its sub the person, whatever X-User-Id says", async (t) => {
@@ -137,6 +138,32 @@ describe("a valid token", () => {
     assert.equal(await told({ claims: { jti, iat: undefined } }), "it has no iat");
     const untyped = { header: { typ: undefined }, claims: { jti } };
     assert.equal(await told(untyped), "it has no typ, which JWT_REQUIRE wants");
+  });
+
+  // Red when an operator has to raise the log's level to learn that all of the shop's tokens are refused.
+  test("that is refused for the way the sign-in is set up is told once a minute for each reason", async (t) => {
+    let nowMs = 0;
+    const told: string[] = [];
+    const onRefused = refusalTeller(
+      () => nowMs,
+      (refused, why) => told.push(`${refused}: ${why}`),
+    );
+    const opened = await openJwtApp(t, trusted, { onRefused });
+    const id = await makeEvent(opened);
+    const send = async (claims: Wanted["claims"] = {}): Promise<unknown> =>
+      claimBy(opened, id, bearer(tokenOf(key, { claims })));
+    for (let n = 0; n < 3; n += 1) await send({ aud: "MARK" });
+    await send({ iss: "MARK" });
+    await send({ exp: NOW_SECONDS - 60 });
+    await claimBy(opened, id, {});
+    await claimBy(opened, id, bearer("x"));
+    await claimBy(opened, id, bearer(tokenOf(stranger)));
+    await send();
+    const [aud, iss] = ["aud", "iss"].map((claim) => `its ${claim} is another one than JWT_`);
+    assert.deepEqual(told, [`1: ${aud}AUDIENCE`, `1: ${iss}ISSUER`]);
+    nowMs += 60_000;
+    await send({ aud: "MARK" });
+    assert.deepEqual(told.slice(2), [`3: ${aud}AUDIENCE`]);
   });
 
   // Red when the log says less than somebody needs who has set it up wrongly.

@@ -120,6 +120,7 @@ export async function openJwtApp(
     readonly logLevel?: string;
     readonly admit?: Admit;
     readonly rules?: Partial<JwtRules>;
+    readonly onRefused?: (why: string) => void;
   } = {},
 ): Promise<JwtApp> {
   let current = keysOf(keys);
@@ -128,6 +129,7 @@ export async function openJwtApp(
     rules: { ...RULES, ...options.rules },
     keys: { current: () => current, seek: async () => undefined },
     nowMs: () => tokenClock.nowMs,
+    ...(options.onRefused === undefined ? {} : { onRefused: options.onRefused }),
   });
   const opened = await openApp(t, { ...options, identity });
   const trust = (trusted: readonly SigningKey[]): void => {
