@@ -1,6 +1,7 @@
 // What the adapter needs of a PostgreSQL driver, and `pg` as one. Everything that must be right
 // stands above this line (the COMMIT's tag, what an error means, what is repeated), so that a
 // simulated database below it runs the same code.
+import { Socket } from "node:net";
 import { callbackify } from "node:util";
 import type pg from "pg";
 import { Client, Pool } from "pg";
@@ -62,12 +63,13 @@ export const IDLE_IN_TRANSACTION_MS_MAX = 4_600;
 /** Beyond the server's own statement timeout, so that the server's clear error comes first. */
 export const REPLY_MS_MAX = 8_000;
 export const SESSION_REPLY_MS_MAX = 3_000;
+const LEAVE_MS_MAX = 1_000;
 
 export function pgDriver(url: string): PostgresDriver {
   return {
     openPool: (connectionsMax, begin) => makePool(url, connectionsMax, begin),
     async openSession(begin) {
-      const client = new Client({
+      const client = new OwnClient({
         connectionString: url,
         connectionTimeoutMillis: CONNECT_MS_MAX,
         query_timeout: SESSION_REPLY_MS_MAX,
@@ -84,6 +86,15 @@ export function pgDriver(url: string): PostgresDriver {
       return client;
     },
   };
+}
+
+class OwnClient extends Client {
+  /** Takes leave of the server; a connection to one that hangs is cut, for it would never answer. */
+  override async end(): Promise<void> {
+    const { stream } = this.connection;
+    if (stream instanceof Socket) stream.setTimeout(LEAVE_MS_MAX, () => stream.destroy());
+    await super.end();
+  }
 }
 
 function makePool(url: string, connectionsMax: number, begin: Begin): ConnectionPool {

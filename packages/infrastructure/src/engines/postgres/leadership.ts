@@ -64,6 +64,8 @@ export function leadership(
     session.once("end", stop);
     session.once("error", stop);
     closed.signal.addEventListener("abort", stop, { once: true });
+    // While the session was opened nobody listened yet.
+    if (closed.signal.aborted) stop();
     try {
       while (!ended.signal.aborted && !(await tryAdvisoryLock(session, options.duty))) {
         predecessor = true;

@@ -7,6 +7,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import type { TestContext } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import { leadership } from "../../../src/engines/postgres/leadership.ts";
 import type { Leadership } from "../../../src/engines/postgres/leadership.ts";
 import { createTestDatabase, openSecondInstance } from "../../support/database.ts";
@@ -17,6 +18,8 @@ import { openClient, untilRefusedLead } from "../../support/postgres.ts";
 const DUTY = "a test's duty";
 /** A leader that stopped speaking is ended after 3 s; the others try every second. */
 const TAKEOVER_MS_MAX = 6_500;
+/** Beyond every answer that is waited for. */
+const CLOSED_MS_MAX = 10_000;
 
 type Candidate = {
   readonly leadership: Leadership;
@@ -221,4 +224,53 @@ describe("leadership", { skip: missing("postgres") }, () => {
     await until(() => terms >= 2, "a second term");
     assert.match(String(errors[0]), /term 1 failed/);
   });
+
+  // Red when a term that begins just then does not look whether it may: it took the lock and led for
+  // ever, and whoever closed it waited as long.
+  test("steps down where it is closed while its session is being opened", async (t) => {
+    const url = await createTestDatabase(t);
+    const { postgres } = await openSecondInstance(t, url);
+    const opened = Promise.withResolvers<void>();
+    const mayGoOn = Promise.withResolvers<void>();
+    let led = 0;
+    const candidate = leadership(
+      {
+        ...postgres,
+        async openSession(settings) {
+          const session = await postgres.openSession(settings);
+          opened.resolve();
+          await mayGoOn.promise;
+          return session;
+        },
+      },
+      {
+        duty: DUTY,
+        lead: async (signal) => {
+          led += 1;
+          await once(signal, "abort");
+        },
+        onError: () => undefined,
+      },
+    );
+    await opened.promise;
+    const closing = candidate.close();
+    mayGoOn.resolve();
+    assert.equal(await endsIn(closing, CLOSED_MS_MAX), true);
+    assert.equal(led, 0);
+  });
+
+  // Red when the end of a session waits for a server that says nothing any more.
+  test("steps down although its server says nothing any more", async (t) => {
+    const url = await createTestDatabase(t);
+    const proxy = await startTcpProxy(t, testEngine("postgres"));
+    const candidate = await openCandidate(t, proxy.through(url));
+    await until(() => candidate.leadership.isLeader(), "it leads");
+    proxy.fallSilent();
+    assert.equal(await endsIn(candidate.leadership.close(), CLOSED_MS_MAX), true);
+    proxy.comeBack();
+  });
 });
+
+async function endsIn(closing: Promise<void>, msMax: number): Promise<boolean> {
+  return Promise.race([closing.then(() => true), pause(msMax, false, { ref: false })]);
+}
