@@ -10,6 +10,7 @@ const PROOF_ALONE = [
   "proof/{inputs,orders,scenarios}/**/*.test.ts",
   "proof/simulation/conformance-*.test.ts",
   "lab/test/jmeter.engines.test.ts",
+  "tests/deployment/stopping.test.ts",
 ];
 /** What both run, each with its own numbers. */
 const BY_NUMBER = [

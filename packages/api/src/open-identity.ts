@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import type { Closing } from "./closing.ts";
 import type { Auth } from "./config.ts";
 import { devIdentity } from "./identity.ts";
 import type { Identity } from "./identity.ts";
@@ -13,11 +14,11 @@ import { refusalTeller } from "./told-refusals.ts";
 export async function openIdentity(
   auth: Auth,
   log: Logger,
-  stack: AsyncDisposableStack,
+  stack: Closing,
 ): Promise<Identity> {
   if (auth.kind === "dev") return devIdentity(auth.adminToken);
   const keys = await openKeys(auth.keys, log);
-  stack.defer(() => keys.close());
+  stack.defer(() => keys.close(), "the reading of JWT_KEYS");
   // The issuer's times are told by its clock, so they are read by ours, not by the database's.
   const onRefused = refusalTeller(
     () => performance.now(),

@@ -18,6 +18,8 @@ const refused = new WeakSet<Duplex>();
 
 /** Where no address is named that might take more of them, or fewer. */
 const METHODS = "GET, HEAD, PATCH, POST";
+/** The last words have to get through before the connection is cut. */
+const LINGER_MS_MAX = 2_000;
 
 export function refuseBelowRoutes(server: Server): void {
   server.on("request", ({ socket }: IncomingMessage, response: ServerResponse) => {
@@ -64,7 +66,7 @@ function refuseInTurn(socket: Duplex, refusal: EdgeRefusal): void {
     response.once("close", () => answerOnSocket(socket, problem));
   } else if (!isOfNext && response.writableFinished) {
     // It was refused before its body was read, and told so.
-    socket.end();
+    hangUp(socket, "");
   } else if (!isOfNext && before !== null && !before.writableFinished) {
     before.once("close", () => answerOnSocket(socket, problem));
   } else {
@@ -76,11 +78,19 @@ function answerOnSocket(socket: Duplex, { status, headers, body }: Problem): voi
   if (!socket.writable) return;
   const text = JSON.stringify(body);
   const members = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-  socket.end(
+  hangUp(
+    socket,
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\nContent-Type: ${PROBLEM_JSON}\r\n` +
       `${members.join("")}Content-Length: ${Buffer.byteLength(text)}\r\n` +
       `Connection: close\r\n\r\n${text}`,
   );
+}
+
+/** Whoever keeps their side open all the same is not waited for: a shutdown would wait as well. */
+function hangUp(socket: Duplex, lastWords: string): void {
+  socket.end(lastWords);
+  const cut = setTimeout(() => socket.destroy(), LINGER_MS_MAX).unref();
+  socket.once("close", () => clearTimeout(cut));
 }
 
 function refusalOfParserError(code: string | undefined): EdgeRefusal {

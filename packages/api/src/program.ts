@@ -2,19 +2,20 @@
 // several workers, or the primary that starts those.
 import type { Logger } from "pino";
 import { pino } from "pino";
+import { Closing } from "./closing.ts";
 import { readConfig } from "./config.ts";
 import type { Config } from "./config.ts";
 import type { Host } from "./host.ts";
 import { announce } from "./listening.ts";
 import type { DatabaseRoom } from "./listening.ts";
-import { untilStopped } from "./shutdown.ts";
+import { STOP_MS_MAX, untilStopped } from "./shutdown.ts";
 import { runPrimary } from "./workers/primary.ts";
 import { isWorker, workerHost } from "./workers/worker.ts";
 
 type Server = {
   readonly serve: (
     config: Config,
-    around: Readonly<{ log: Logger; stack: AsyncDisposableStack; host: Host }>,
+    around: Readonly<{ log: Logger; stack: Closing; host: Host }>,
   ) => Promise<void>;
 };
 
@@ -46,7 +47,7 @@ async function runServer(
   load: Load,
   { log, host }: Readonly<{ log: Logger; host: Host }>,
 ): Promise<void> {
-  const stack = new AsyncDisposableStack();
+  const stack = new Closing();
   try {
     const { serve } = await load();
     await Promise.race([serve(config, { log, stack, host }), host.stopped]);
@@ -56,7 +57,7 @@ async function runServer(
     await host.cannotStart(error instanceof Error ? error.message : String(error));
     process.exitCode = 1;
   }
-  await stack.disposeAsync();
+  if (!(await stack.closeAll(STOP_MS_MAX, log))) process.exitCode = 1;
 }
 
 function alone(config: Config, log: Logger): Host {

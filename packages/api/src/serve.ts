@@ -4,6 +4,7 @@ import * as infrastructure from "@stampede/infrastructure";
 import type { Foundation, ServedMechanism } from "@stampede/infrastructure";
 import type { Logger } from "pino";
 import { buildApp } from "./app.ts";
+import type { Closing } from "./closing.ts";
 import type { Config } from "./config.ts";
 import { hearInto } from "./hear.ts";
 import type { Host } from "./host.ts";
@@ -22,7 +23,7 @@ const { drawCode, drawToken, EVENTS_TOLD_MAX, systemTime: time } = infrastructur
 
 export async function serve(
   config: Config,
-  { log, stack, host }: Readonly<{ log: Logger; stack: AsyncDisposableStack; host: Host }>,
+  { log, stack, host }: Readonly<{ log: Logger; stack: Closing; host: Host }>,
 ): Promise<void> {
   // Before anything works: what is repaired at the start must be counted too.
   const metrics = makeMetrics({
@@ -30,8 +31,8 @@ export async function serve(
     batches: infrastructure.mechanisms.flatMap(({ batches }) => batches),
     readerOf: host.metricsReader,
   });
-  stack.defer(infrastructure.listenToFacts(metrics.facts));
-  stack.defer(startIdleCollection());
+  stack.defer(infrastructure.listenToFacts(metrics.facts), "the metrics");
+  stack.defer(startIdleCollection(), "the collector of garbage");
   const random = Math.random;
   const hear = hearInto(log);
   const given = { ...config, time, random, drawCode, drawToken, hear, stack };
@@ -64,7 +65,7 @@ export async function serve(
   stack.defer(async () => {
     draining = true;
     await drain(app, () => pools.forEach((pool) => pool.turnAway()));
-  });
+  }, "the HTTP server");
   await host.mayListen(foundation.connections);
   await listen(app, { ...config, shared: config.workers > 1 });
   host.listens(app.listeningOrigin);
@@ -76,7 +77,7 @@ function measure(
   mechanisms: readonly ServedMechanism[],
 ): void {
   const counts = infrastructure.issueCounts(postgres, directory, EVENTS_TOLD_MAX);
-  stack.defer(() => counts.close());
+  stack.defer(() => counts.close(), "the counts of coupon issues");
   const resources = {
     "postgres-pool": poolTaken,
     ...Object.assign({}, ...mechanisms.map((mechanism) => mechanism.resources)),
@@ -87,7 +88,7 @@ function measure(
     mechanisms.map(({ lines }) => lines),
     () => performance.now(),
   );
-  stack.defer(() => full.close());
+  stack.defer(() => full.close(), "the measure of saturation");
   metrics.add([
     ...mechanisms.flatMap((mechanism) => mechanism.measures),
     engineMeasure(engines),

@@ -10,8 +10,10 @@ import type { Logger } from "pino";
 const LISTEN_ON_MS = 500;
 /** A shutdown ends within ten seconds: this long for those who wait ... */
 const FINISH_MS_MAX = 6_500;
-/** ... and this long until connections are cut, whatever is on them. */
-const CUT_MS_MAX = 8_500;
+/** ... this long until connections are cut, whatever is on them ... */
+const CUT_MS_MAX = 8_000;
+/** ... and this long until the process ends, whatever it still waits for. */
+export const STOP_MS_MAX = 9_500;
 
 /** Resolves at the first SIGINT or SIGTERM; the second one ends the process at once. */
 export async function untilStopped(log: Logger): Promise<void> {
@@ -19,7 +21,10 @@ export async function untilStopped(log: Logger): Promise<void> {
     let signals = 0;
     const onSignal = (signal: NodeJS.Signals): void => {
       signals += 1;
-      if (signals > 1) process.exit(1);
+      if (signals > 1) {
+        log.warn({ signal }, "the server ends at once: this is the second signal to stop");
+        process.exit(1);
+      }
       log.info({ signal }, "the server stops: it takes no new claims and answers those under way");
       resolve();
     };

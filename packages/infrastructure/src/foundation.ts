@@ -51,8 +51,13 @@ export type FoundationOptions = {
   readonly drawCode: () => string;
   readonly drawToken: () => string;
   readonly hear: Hear;
-  /** Closes what was opened, in reverse. */
-  readonly stack: AsyncDisposableStack;
+  readonly stack: ClosingStack;
+};
+
+/** Closes what was opened, in reverse; the name tells of one that does not end. */
+export type ClosingStack = {
+  use<Value extends AsyncDisposable | Disposable>(value: Value, name: string): Value;
+  defer(close: () => Promise<void> | void, name: string): void;
 };
 
 export type Foundation = Pick<
@@ -116,7 +121,7 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
       for (const [other, pool] of pools) if (other !== name) pool.renew();
     };
     const options = { url, time, onRefused, onDemoted, ...beside, ...bounds };
-    const pool = stack.use(await openPostgres(options));
+    const pool = stack.use(await openPostgres(options), `the pool "${name}" of PostgreSQL`);
     pools.set(name, pool);
     return pool;
   };
@@ -127,15 +132,21 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
   });
   const connections = await roomFor(connectionsMaxOf(options.role, poolSizes), { postgres, pools });
   const directory = new EventDirectory(postgres);
-  stack.defer(() => directory.close());
+  stack.defer(() => directory.close(), "the directory of events");
   const redis =
     redisUrl === null
       ? null
-      : stack.use(await openRedis({ url: redisUrl, time, random, onRefused }));
+      : stack.use(
+          await openRedis({ url: redisUrl, time, random, onRefused }),
+          "the connection to Redis",
+        );
   const kafka =
     kafkaBrokers === null
       ? null
-      : stack.use(await openKafka({ brokers: kafkaBrokers.join(","), time }));
+      : stack.use(
+          await openKafka({ brokers: kafkaBrokers.join(","), time }),
+          "the connections to Kafka",
+        );
   return {
     ...options,
     postgres,

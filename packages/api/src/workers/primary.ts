@@ -32,8 +32,8 @@ type Worker = {
   readonly kill: () => void;
 };
 
-/** A worker stops within ten seconds by itself. */
-const STOP_MS_MAX = 11_000;
+/** A worker stops before that by itself (STOP_MS_MAX of shutdown.ts), and all of it within ten seconds. */
+const KILL_MS_MAX = 9_800;
 /** The workers of a primary that was killed are gone within this time. */
 const PORT_MS_MAX = 3_000;
 const POLL_MS = 50;
@@ -101,11 +101,11 @@ export async function runPrimary(
     if (!stopping.signal.aborted) {
       stopping.abort();
       await cannotStart(error instanceof Error ? error.message : String(error));
-      await stopAll(workers);
+      await stopAll(workers, log);
       return (error instanceof WorkerEnded && error.end.code) || 1;
     }
   }
-  return stopAll(workers);
+  return stopAll(workers, log);
 }
 
 /** Ended before it was of use; the message is its own, where it told one. */
@@ -169,10 +169,15 @@ async function keep(
   }
 }
 
-async function stopAll(workers: ReadonlySet<Worker>): Promise<number> {
+async function stopAll(workers: ReadonlySet<Worker>, log: Logger): Promise<number> {
   const all = [...workers];
   for (const worker of all) worker.tell({ kind: "stop" });
-  const timer = setTimeout(() => all.forEach((worker) => worker.kill()), STOP_MS_MAX);
+  const timer = setTimeout(() => {
+    for (const worker of workers) {
+      log.error({ worker: worker.pid }, "a worker did not end in time: it is killed");
+      worker.kill();
+    }
+  }, KILL_MS_MAX);
   const ends = await Promise.all(all.map(async ({ ended }) => ended));
   clearTimeout(timer);
   return ends.every(({ code }) => code === 0) ? 0 : 1;

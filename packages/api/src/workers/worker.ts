@@ -2,6 +2,7 @@
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
 import type { Host } from "../host.ts";
+import { untilStopped } from "../shutdown.ts";
 import { WORKER_ARGUMENT } from "./channel.ts";
 import type { FromPrimary, FromWorker } from "./channel.ts";
 
@@ -28,7 +29,7 @@ export function workerHost(log: Logger): Host {
   process.once("disconnect", () => process.exit(1));
   // A terminal's Ctrl-C reaches the whole group, and the primary hands it on: once is enough. Alone it
   // drains this worker, and another takes its place.
-  process.on("SIGINT", stopped.resolve).on("SIGTERM", stopped.resolve);
+  void untilStopped(log).then(stopped.resolve);
 
   return {
     stopped: stopped.promise,

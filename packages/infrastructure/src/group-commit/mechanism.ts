@@ -11,7 +11,10 @@ export const groupCommit: MechanismDescription = {
   queues: false,
   batches: ["group-commit"],
   open({ decisions: postgres, directory, drawCode, stack }) {
-    const issuer = stack.use(groupCommitIssuer({ postgres, directory, drawCode }));
+    const issuer = stack.use(
+      groupCommitIssuer({ postgres, directory, drawCode }),
+      "the claims of v4",
+    );
     return {
       issuer,
       preparation: null,

@@ -35,8 +35,8 @@ export const kafkaQueue: MechanismDescription = {
             keepLogMs,
             onGivenBack: hear.warning,
           });
-    if (decider !== null) stack.defer(async () => decider.close());
-    const issuer = stack.use(kafkaQueueIssuer(shared));
+    if (decider !== null) stack.defer(async () => decider.close(), "the decider of v3");
+    const issuer = stack.use(kafkaQueueIssuer(shared), "the claims of v3");
     return {
       issuer,
       preparation: kafkaQueuePreparation({ kafka, postgres, drawToken }),

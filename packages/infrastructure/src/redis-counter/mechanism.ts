@@ -32,8 +32,11 @@ export const redisCounter: MechanismDescription = {
       );
     const told = { onTrouble, onError: hear.failure, onGivenBack: hear.warning };
     const reconciler = role === "api" ? null : new Reconciler({ ...writing, ...told });
-    if (reconciler !== null) stack.defer(async () => reconciler.close());
-    const issuer = stack.use(redisCounterIssuer({ ...writing, postgres: decisions }));
+    if (reconciler !== null) stack.defer(async () => reconciler.close(), "the reconciler of v2");
+    const issuer = stack.use(
+      redisCounterIssuer({ ...writing, postgres: decisions }),
+      "the claims of v2",
+    );
     return {
       issuer,
       preparation: redisCounterPreparation({ redis, generations, drawToken }),
