@@ -3,6 +3,7 @@ import type { FastifyBaseLogger, FastifyInstance } from "fastify";
 import type { Dependencies } from "./dependencies.ts";
 import { answerError, registerErrors } from "./errors.ts";
 import { registerOpenApi } from "./openapi.ts";
+import { registerOtherListeners } from "./listening.ts";
 import { answerParserError, refuseBelowRoutes } from "./parser-errors.ts";
 import { claimRoutes } from "./routes/claims.ts";
 import { strictJson } from "./routes/form.ts";
@@ -58,6 +59,7 @@ export async function buildApp(
   registerDate(app, dependencies.nowMs);
   registerErrors(app, dependencies.isDraining);
   refuseBelowRoutes(app.server);
+  registerOtherListeners(app);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("application/json", { parseAs: "buffer" }, strictJson(app));
   await registerOpenApi(app, dependencies.identity);

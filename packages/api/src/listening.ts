@@ -1,21 +1,85 @@
+import { lookup } from "node:dns/promises";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import type { ListenOptions, Server } from "node:net";
 import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
 import type { Config } from "./config.ts";
 
+declare module "fastify" {
+  interface FastifyInstance {
+    /** Take connections for the one server at the host's other addresses. */
+    otherListeners: Server[];
+  }
+}
+
 /** Node's default of 511 overflows when ten thousand connect at one instant. */
 const BACKLOG = 4_096;
 
-/** With `shared`, other processes of this program listen there too: the kernel spreads connections. */
+/** Like the server itself they take nobody once it closes, and end with their last connection. */
+export function registerOtherListeners(app: FastifyInstance): void {
+  const closed: Promise<unknown>[] = [];
+  app.decorate("otherListeners", []);
+  app.addHook("preClose", (done) => {
+    for (const other of app.otherListeners) closed.push(once(other.close(), "close"));
+    done();
+  });
+  app.addHook("onClose", async () => void (await Promise.all(closed)));
+}
+
+/**
+ * With `shared`, other processes of this program listen there too: the kernel spreads connections. Where
+ * the host has several addresses, all connections are those of the one server, whose rules then hold on
+ * each: what the framework makes for the others is a server without them.
+ */
 export async function listen(
   app: FastifyInstance,
   { host, port, shared }: Pick<Config, "host" | "port"> & { readonly shared: boolean },
+  addresses?: readonly string[],
 ): Promise<void> {
-  const how = shared ? { exclusive: true, reusePort: true } : {};
+  const how = { backlog: BACKLOG, ...(shared ? { exclusive: true, reusePort: true } : {}) };
+  const [first = host, ...more] = addresses ?? (await addressesOf(host));
+  let at = { host: first, port };
   try {
-    await app.listen({ host, port, backlog: BACKLOG, ...how });
+    await app.listen({ ...at, ...how });
+    const bound = app.server.address();
+    for (const address of more) {
+      at = { host: address, port: typeof bound === "object" ? (bound?.port ?? port) : port };
+      app.otherListeners.push(await listenFor(app.server, { ...at, ...how }));
+    }
   } catch (error) {
-    throw errorOfListening(error, { host, port });
+    throw errorOfListening(error, at);
   }
+}
+
+/** Takes connections for a server that listens elsewhere. */
+async function listenFor(server: FastifyInstance["server"], at: ListenOptions): Promise<Server> {
+  const other = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    server.emit("connection", socket);
+  });
+  other.listen(at);
+  await once(other, "listening");
+  return other;
+}
+
+/** Where a host is listened to: localhost has an address of each family that this machine has. */
+export async function addressesOf(host: string): Promise<readonly string[]> {
+  if (host !== "localhost") return [host];
+  const found = await lookup(host, { all: true });
+  const usable = await Promise.all(found.map(async ({ address }) => isOfThisMachine(address)));
+  return [...new Set(found.filter((_, n) => usable[n]).map(({ address }) => address))];
+}
+
+async function isOfThisMachine(host: string): Promise<boolean> {
+  const probe = createServer().listen({ host, port: 0 });
+  try {
+    await once(probe, "listening");
+  } catch {
+    // No such family or no such address here, as in many containers.
+    return false;
+  }
+  await once(probe.close(), "close");
+  return true;
 }
 
 /** The same in words, where somebody can do something about it. */

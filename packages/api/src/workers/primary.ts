@@ -6,7 +6,7 @@ import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Config } from "../config.ts";
-import { announce, errorOfListening } from "../listening.ts";
+import { addressesOf, announce, errorOfListening } from "../listening.ts";
 import type { DatabaseRoom } from "../listening.ts";
 import { untilStopped } from "../shutdown.ts";
 import { WORKER_ARGUMENT } from "./channel.ts";
@@ -246,6 +246,13 @@ async function endOf(child: ChildProcess): Promise<End> {
  * so it is looked at here, as one that shares nothing. Gives the port, also where it was 0.
  */
 async function portToShare({ host, port }: Config): Promise<number> {
+  const [first = host, ...others] = await addressesOf(host);
+  const taken = await freePortAt({ host: first, port });
+  for (const other of others) await freePortAt({ host: other, port: taken });
+  return taken;
+}
+
+async function freePortAt({ host, port }: Pick<Config, "host" | "port">): Promise<number> {
   const endMs = performance.now() + PORT_MS_MAX;
   for (;;) {
     const server = createServer();
