@@ -47,7 +47,7 @@ const statHeight = 4;
 export function graph(
   content: Content & {
     readonly stacked?: boolean;
-    /** For what spans 1 ms to 30 s, where a linear axis would show one mechanism only. */
+    /** For what spans 1 ms to 90 s, where a linear axis would show one mechanism only. */
     readonly logarithmic?: boolean;
     readonly max?: number;
   },

@@ -128,6 +128,17 @@ describe("the engines", () => {
   });
 });
 
+describe("a claim", () => {
+  // Red when the buckets end before the minute that v1's line may last: all longer waits look alike.
+  test("shows how long it waited, beyond the whole minute of a line", async (t) => {
+    const { metrics, read } = open(t);
+    for (const seconds of [31, 59, 61]) metrics.claimAnswered("row-lock", "unavailable", seconds);
+    const buckets = await read("stampede_claim_duration_seconds");
+    const upTo = (le: string): number | undefined => buckets[`_bucket ${le} row-lock`];
+    assert.deepEqual(["30", "45", "60", "90", "+Inf"].map(upTo), [0, 1, 2, 3, 3]);
+  });
+});
+
 describe("what was mended", () => {
   test("starts at 0 for every kind, so that the first one is an increase", async (t) => {
     const { read } = open(t);
