@@ -26,6 +26,7 @@ export type EdgeRefusal =
   | { readonly kind: "uri-too-long" }
   | { readonly kind: "unsupported-media-type" }
   | { readonly kind: "precondition-required" }
+  | { readonly kind: "stale-version"; readonly detail: string }
   | { readonly kind: "headers-too-large" }
   | { readonly kind: "request-timeout" }
   | { readonly kind: "too-many-requests"; readonly retryAfterMs: number }
@@ -81,7 +82,11 @@ const WORDINGS: Readonly<Record<Refusal["kind"], Wording>> = {
   "payload-too-large": wording(413, "Payload too large", "The body is too large for this address."),
   "uri-too-long": wording(414, "URI too long", "The address is longer than 8 KiB."),
   "unsupported-media-type": wording(415, "Unsupported media type", "Send plain JSON in UTF-8."),
-  "precondition-required": wording(428, "Precondition required", "Send the ETag as If-Match."),
+  "precondition-required": wording(
+    428,
+    "Precondition required",
+    'Send the event\'s ETag with its quotes, as in If-Match: "3".',
+  ),
   "headers-too-large": wording(431, "Request header fields too large", "Send fewer header fields."),
   "too-many-requests": wording(429, "Too many requests", "Wait a moment. Nothing has changed."),
   "request-timeout": wording(408, "Request timeout", "The request did not arrive in time."),

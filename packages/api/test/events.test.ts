@@ -186,10 +186,27 @@ describe("PATCH /events/{id}", () => {
     const opened = await openApp(t);
     const id = await makeEvent(opened);
     assert.equal((await patch(opened, id, { limit: 9 })).statusCode, 428);
-    for (const tag of ["*", "1", '"2"', 'W/"1"', '"1", "2"', '"01"', '""', "garbled"]) {
+    // Red when a tag of another form is told to be stale: read again, it would be sent as before.
+    for (const [tag, told] of [
+      ['"2"', /at another version: read it again/],
+      ["*", /is \*, which is any version/],
+      ["1", /has no quotes/],
+      ['W/"1"', /is a weak tag: leave out W\//],
+      ['w/"1"', /is a weak tag: leave out W\//],
+      ["W/1", /is a weak tag: leave out W\//],
+      ['"1", "2"', /names several versions/],
+      ["", /is empty/],
+      ...['"01"', '""', "'1'", '"1-gzip"', '"1', "garbled"].map(
+        (other) => [other, /is no tag that this service gave/] as const,
+      ),
+    ] as const) {
       const answer = await patch(opened, id, { limit: 9 }, { "if-match": tag });
       assert.equal(answer.statusCode, 412, tag);
-      assert.equal(answer.json<{ type: string }>().type, "/problems/stale-version");
+      const problem = answer.json<{ type: string; detail: string }>();
+      assert.equal(problem.type, "/problems/stale-version");
+      assert.match(problem.detail, told, tag);
+      assert.equal(/as in If-Match: "3"/.test(problem.detail), tag !== '"2"');
+      assert.ok(!problem.detail.includes("garbled"));
     }
     assert.equal((await opened.sale.store.find(id))?.event.version, 1);
   });

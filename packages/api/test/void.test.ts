@@ -61,7 +61,10 @@ describe("POST /events/{id}/void", () => {
     opened.sale.halt(id);
     assert.equal((await end(opened, id)).statusCode, 428);
     for (const tag of ["*", '"2"', 'W/"1"', "1"]) {
-      assert.equal((await end(opened, id, { tag })).statusCode, 412, tag);
+      const answer = await end(opened, id, { tag });
+      assert.equal(answer.statusCode, 412, tag);
+      const isOfOurs = answer.json<{ detail: string }>().detail.includes("read it again");
+      assert.equal(isOfOurs, tag === '"2"', tag);
     }
     for (const payload of ['{"why":1}', "[]", "1"]) {
       assert.equal((await end(opened, id, { tag: '"1"', payload })).statusCode, 400, payload);

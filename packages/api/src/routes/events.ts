@@ -168,7 +168,8 @@ function addressed(
   if (id === null) return refuse({ kind: "no-such-event" });
   const tag = request.headers["if-match"];
   if (tag === undefined) return refuse({ kind: "precondition-required" });
-  return ok({ id, version: versionOfTag(tag) ?? 0 });
+  const version = versionOfTag(tag);
+  return version.ok ? ok({ id, version: version.value }) : version;
 }
 
 function issuesRoute(app: FastifyInstance, dependencies: Dependencies): void {

@@ -93,10 +93,23 @@ export function timeMs<Absent extends null | undefined>(
     : refuse(invalid(`${field} must be a time from 1970 to 9999`));
 }
 
-/** The version of a strong entity tag of ours; null where the header is anything else. */
-export function versionOfTag(tag: string): number | null {
+/** What else If-Match is sent as, each with what is wrong with it. Proxies that compress weaken tags. */
+const WRONG_TAGS: readonly (readonly [form: RegExp, what: string])[] = [
+  [/^$/, "is empty"],
+  [/^\*$/, "is *, which is any version"],
+  [/,/, "names several versions"],
+  [/^W\//i, "is a weak tag: leave out W/"],
+  [/^[1-9]\d*$/, "has no quotes (a shell takes them away)"],
+  [/^/, "is no tag that this service gave"],
+];
+
+/** The version of a strong entity tag of ours. Read again, another form would be as wrong as before. */
+export function versionOfTag(tag: string): Result<number, EdgeRefusal> {
   const digits = /^"([1-9]\d{0,15})"$/.exec(tag)?.[1];
-  return digits === undefined ? null : Number(digits);
+  if (digits !== undefined) return ok(Number(digits));
+  const [, what = ""] = WRONG_TAGS.find(([form]) => form.test(tag)) ?? [];
+  const detail = `If-Match ${what}. Send the event's ETag with its quotes, as in If-Match: "3".`;
+  return refuse({ kind: "stale-version", detail });
 }
 
 export function invalid(detail: string): EdgeRefusal {
