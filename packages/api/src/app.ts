@@ -52,6 +52,8 @@ export async function buildApp(
         useDefaults: false,
         allowUnionTypes: true,
       },
+      // It stands in the description; what is wrong with a time is told by the route.
+      onCreate: (ajv) => void ajv.addFormat("date-time", true),
     },
     clientErrorHandler: answerParserError,
     frameworkErrors: (error, request, reply) => void answerError(error, request, reply),

@@ -120,6 +120,22 @@ const WORDINGS: Readonly<Record<Refusal["kind"], Wording>> = {
     "Only an event whose line is halted can be voided. Close this one instead.",
   ),
   "window-empty": wording(400, "Invalid request", "closesAt must be later than opensAt."),
+  "name-broken": wording(
+    400,
+    "Invalid request",
+    "name contains half a character (a lone surrogate).",
+  ),
+  "name-control": wording(400, "Invalid request", "name contains a control character."),
+  "name-direction": wording(
+    400,
+    "Invalid request",
+    "name turns the reading direction and does not turn it back: end each such turn, or leave it out.",
+  ),
+  "name-blank": wording(
+    400,
+    "Invalid request",
+    "name shows nothing: it has only spaces, invisible characters or marks without a letter.",
+  ),
   "pace-not-supported": wording(
     400,
     "Invalid request",

@@ -25,8 +25,7 @@ const limit = whole({ minimum: 1, maximum: COUPONS_MAX });
 const name = Type.String({
   minLength: 1,
   maxLength: NAME_CHARACTERS_MAX,
-  // Something to read, and no control characters; lone surrogates are refused by the route.
-  pattern: "^(?=.*\\S)[^\\u0000-\\u001f\\u007f-\\u009f]+$",
+  description: "something to read, without control characters",
 });
 
 export const EventSchema = Type.Object(

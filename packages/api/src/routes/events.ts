@@ -204,8 +204,6 @@ function issuesRoute(app: FastifyInstance, dependencies: Dependencies): void {
 function newEventOf(wanted: NewEventBody): Result<NewEvent, EdgeRefusal> {
   const id = wanted.id === undefined ? madeUpId() : parseEventId(wanted.id);
   if (id === null) return refuse(invalid("id is not a valid event id"));
-  if (!wanted.name.isWellFormed())
-    return refuse(invalid("name contains half a character (a lone surrogate)"));
   const opensAtMs = timeMs("opensAt", wanted.opensAt);
   if (!opensAtMs.ok) return opensAtMs;
   const closesAtMs = timeMs("closesAt", wanted.closesAt ?? null);
@@ -224,8 +222,6 @@ function newEventOf(wanted: NewEventBody): Result<NewEvent, EdgeRefusal> {
 
 function changeOf(wanted: EventChangeBody): Result<EventChange, EdgeRefusal> {
   const { opensAt, closesAt, ...others } = wanted;
-  if (others.name?.isWellFormed() === false)
-    return refuse(invalid("name contains half a character (a lone surrogate)"));
   const opensAtMs = timeMs("opensAt", opensAt);
   if (!opensAtMs.ok) return opensAtMs;
   const closesAtMs = timeMs("closesAt", closesAt);

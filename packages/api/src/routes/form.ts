@@ -1,6 +1,6 @@
 // What the schemas cannot say about a request's form. Every refusal names the field, never its content.
-import type { PageRequest, Result } from "@stampede/domain";
-import { ok, PAGE_SIZE_MAX, refuse, TIME_MS_MAX } from "@stampede/domain";
+import type { PageRequest, Result, TimeFault } from "@stampede/domain";
+import { ok, PAGE_SIZE_MAX, parseTime, refuse } from "@stampede/domain";
 import type { FastifyBodyParser, FastifyInstance, FastifyRequest } from "fastify";
 import type { EdgeRefusal } from "../problems.ts";
 
@@ -81,16 +81,30 @@ export function pageRequest(
   return ok({ size, cursor: query.cursor ?? null });
 }
 
+const TIME_FAULTS: Readonly<Record<TimeFault, string>> = {
+  "lower-case": "must have its T and Z in capital letters",
+  "no-zone": "has no zone: add Z for UTC, or an offset such as +09:00",
+  "no-offset-minutes": "has an offset without minutes: write it as +09:00",
+  "no-seconds": "has no seconds",
+  "no-time-of-day": "has no time of day",
+  "no-such-day": "names a day that there is not",
+  "no-such-time": "names a time of day that there is not",
+  "no-such-offset": "has an offset that there is not",
+  "hour-24": "names the hour 24: write 00:00:00 of the next day",
+  "leap-second":
+    "names a leap second, which no clock here shows: write second 59, or the next minute",
+  "out-of-range": "must be a time from 1970 to 9999",
+  other: "must be a time such as 2026-12-01T09:00:00+09:00",
+};
+
 /** Epoch milliseconds of an RFC 3339 time; absent and null stay what they are. */
 export function timeMs<Absent extends null | undefined>(
   field: string,
   text: string | Absent,
 ): Result<number | Absent, EdgeRefusal> {
   if (typeof text !== "string") return ok(text);
-  const ms = Date.parse(text);
-  return ms >= 0 && ms <= TIME_MS_MAX
-    ? ok(ms)
-    : refuse(invalid(`${field} must be a time from 1970 to 9999`));
+  const time = parseTime(text);
+  return time.ok ? time : refuse(invalid(`${field} ${TIME_FAULTS[time.refusal]}`));
 }
 
 /** What else If-Match is sent as, each with what is wrong with it. Proxies that compress weaken tags. */

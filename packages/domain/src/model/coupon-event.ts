@@ -1,6 +1,8 @@
 import type { EventId } from "../ids.ts";
 import type { Result } from "../result.ts";
 import { ok, refuse } from "../result.ts";
+import { nameRefusal } from "./event-name.ts";
+import type { NameRefusal } from "./event-name.ts";
 import type { Mechanism, MechanismFacts } from "./mechanism.ts";
 
 /** A coupon event as it is committed at one instant. */
@@ -64,9 +66,11 @@ export function paceRefusal(
 export function newCouponEvent(
   wanted: NewEvent,
   nowMs: number,
-): Result<CouponEvent, WindowRefusal> {
+): Result<CouponEvent, WindowRefusal | NameRefusal> {
   const { id, name, mechanism, limit, closesAtMs, pace, listed } = wanted;
   const opensAtMs = wanted.opensAtMs ?? nowMs;
+  const unnamed = nameRefusal(name);
+  if (unnamed !== null) return refuse(unnamed);
   if (isWindowEmpty(opensAtMs, closesAtMs)) return refuse({ kind: "window-empty" });
   return ok({
     id,
@@ -106,7 +110,8 @@ export type EventChange = {
 export type ChangeRefusal =
   | { readonly kind: "limit-not-raisable"; readonly limit: number }
   | { readonly kind: "event-over" }
-  | WindowRefusal;
+  | WindowRefusal
+  | NameRefusal;
 
 /** What may still change of an event that is over for good. */
 const SHOWN: ReadonlySet<string> = new Set(["name", "listed"]);
@@ -125,6 +130,10 @@ export function changeCouponEvent(
   if (over && Object.keys(change).some((field) => !SHOWN.has(field))) {
     return refuse({ kind: "event-over" });
   }
+  // What it is called already may be said again.
+  const { name = event.name } = change;
+  const unnamed = name === event.name ? null : nameRefusal(name);
+  if (unnamed !== null) return refuse(unnamed);
   const changed: CouponEvent = { ...event, ...change, version: event.version + 1 };
   const soldOut = event.issued === event.limit;
   if (changed.limit < event.limit || (soldOut && changed.limit !== event.limit)) {

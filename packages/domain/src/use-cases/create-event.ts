@@ -1,4 +1,5 @@
 import type { NewEvent, PaceRefusal, WindowRefusal } from "../model/coupon-event.ts";
+import type { NameRefusal } from "../model/event-name.ts";
 import { newCouponEvent, paceRefusal } from "../model/coupon-event.ts";
 import type { EventReading, EventStore } from "../ports.ts";
 import type { Result } from "../result.ts";
@@ -7,6 +8,7 @@ import type { KnownMechanisms } from "./claim-coupon.ts";
 
 export type CreateEventRefusal =
   | WindowRefusal
+  | NameRefusal
   | PaceRefusal
   | { readonly kind: "mechanism-unknown" }
   | { readonly kind: "event-exists" };

@@ -55,6 +55,26 @@ describe("a new event", () => {
   });
 });
 
+describe("the name of an event", () => {
+  const blank = "\u200b";
+  const refusal = { kind: "name-blank" };
+
+  test("must show something, in a new event and in a change", () => {
+    assert.deepEqual(newCouponEvent(newEvent({ name: blank }), START_MS), { ok: false, refusal });
+    const changed = changeCouponEvent(couponEvent(), { name: blank });
+    assert.deepEqual(changed, { ok: false, refusal });
+  });
+
+  test("stays what it was stored as, however else the event is changed", () => {
+    const stored = couponEvent({ name: blank });
+    const paused = changeCouponEvent(stored, { paused: true });
+    assert.ok(paused.ok && paused.value.name === blank && paused.value.paused);
+    assert.ok(changeCouponEvent(stored, { name: blank, listed: false }).ok);
+    assert.deepEqual(changeCouponEvent(stored, { name: "\u3164" }), { ok: false, refusal });
+    assert.ok(changeCouponEvent(stored, { name: "Spring" }).ok);
+  });
+});
+
 describe("a change of an event", () => {
   test("changes what is named, counts the version, and keeps all else", () => {
     const event = couponEvent({ mechanism: "kafka-queue", issued: 4, version: 7 });
