@@ -12,7 +12,7 @@ import { healthRoutes } from "./routes/health.ts";
 import { mechanismRoutes } from "./routes/mechanisms.ts";
 import { pageRoutes } from "./routes/page.ts";
 import { streamRoutes } from "./routes/stream.ts";
-import { registerDate } from "./server-date.ts";
+import { registerAnswerHeaders } from "./answer-headers.ts";
 
 /** Node counts it from the connect, and a crowd may stay silent for 30 s before its first request. */
 const HEADERS_MS_MAX = 32_000;
@@ -58,7 +58,7 @@ export async function buildApp(
     clientErrorHandler: answerParserError,
     frameworkErrors: (error, request, reply) => void answerError(error, request, reply),
   });
-  registerDate(app, dependencies.nowMs);
+  registerAnswerHeaders(app, dependencies.nowMs);
   registerErrors(app, dependencies.isDraining);
   refuseBelowRoutes(app.server);
   registerOtherListeners(app);

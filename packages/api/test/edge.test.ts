@@ -39,7 +39,7 @@ describe("addresses and methods", () => {
 });
 
 describe("the date of an answer", () => {
-  // Red when `registerDate` is gone: Node dates answers by this machine's clock.
+  // Red when `registerAnswerHeaders` is gone: Node dates answers by this machine's clock.
   test("is told by the clock that judges windows, refusals and streams included", async (t) => {
     const opened = await openApp(t);
     const id = await makeEvent(opened);

@@ -4,7 +4,7 @@
 //
 // Red when a door judges by this machine's clock (`nowMs` of engines/postgres/database-clock.ts), when a
 // deadline or a rate is counted by it (`performance.now` in engines/postgres/waiting-line.ts, kafka-queue/decider/pace.ts),
-// and when answers carry Node's own date (`registerDate` in api/src/app.ts).
+// and when answers carry Node's own date (`registerAnswerHeaders` in api/src/app.ts).
 import assert from "node:assert/strict";
 import type { Attempt } from "@stampede/lab";
 import { until } from "@stampede/launcher/testing";

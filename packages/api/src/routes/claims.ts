@@ -181,7 +181,7 @@ function statusRoute(app: FastifyInstance, dependencies: Dependencies): void {
       if (!status.ok) return answerRefusal(request, reply, status.refusal, eventId);
       const retryAfter = retryAfterOf(status.value);
       if (retryAfter !== null) reply.header("retry-after", retryAfter);
-      return reply.header("cache-control", "no-store").send(statusOnWire(eventId, status.value));
+      return reply.send(statusOnWire(eventId, status.value));
     },
   );
 }

@@ -64,7 +64,7 @@ function readingRoutes(app: FastifyInstance, dependencies: Dependencies, pages: 
         return ok(reply.serialize({ events, next }));
       });
       if (!text.ok) return send(reply, text.refusal);
-      reply.header("cache-control", "no-store").type("application/json; charset=utf-8");
+      reply.type("application/json; charset=utf-8");
       return reply.send(text.value);
     },
   );
@@ -195,7 +195,6 @@ function issuesRoute(app: FastifyInstance, dependencies: Dependencies): void {
       const listed = await store.issues(id, page.value);
       if (!listed.ok) return send(reply, listed.refusal);
       const { entries, next } = listed.value;
-      reply.header("cache-control", "no-store");
       return reply.send({ issues: entries.map(listedIssueOnWire), next });
     },
   );
@@ -260,10 +259,7 @@ function sendEvent(
   dependencies: Dependencies,
   reading: EventReading,
 ): FastifyReply {
-  return reply
-    .header("etag", `"${reading.event.version}"`)
-    .header("cache-control", "no-store")
-    .send(body(dependencies, reading));
+  return reply.header("etag", `"${reading.event.version}"`).send(body(dependencies, reading));
 }
 
 function body(

@@ -20,7 +20,7 @@ export async function mechanismRoutes(
         const { name, version, title, summary, needs } = facts;
         return { name, version, title, summary, needs, available: available() };
       });
-      return reply.header("cache-control", "no-store").send({ mechanisms: told });
+      return reply.send({ mechanisms: told });
     },
   );
 }

@@ -117,8 +117,9 @@ function start(response: ServerResponse, date: string, retry: number): void {
   response.writeHead(200, {
     date,
     "content-type": "text/event-stream; charset=utf-8",
-    "cache-control": "no-store",
-    // Proxies that buffer would hold the frames back.
+    // A proxy that compresses would hold the frames back.
+    "cache-control": "no-store, no-transform",
+    // So would one that buffers.
     "x-accel-buffering": "no",
   });
   response.write(`retry: ${retry}\n\n`);
