@@ -1,5 +1,6 @@
 import Fastify, { LogController } from "fastify";
 import type { FastifyBaseLogger, FastifyInstance } from "fastify";
+import { registerCors } from "./cors.ts";
 import type { Dependencies } from "./dependencies.ts";
 import { answerError, registerErrors } from "./errors.ts";
 import { registerOpenApi } from "./openapi.ts";
@@ -17,7 +18,6 @@ import { registerAnswerHeaders } from "./answer-headers.ts";
 /** Node counts it from the connect, and a crowd may stay silent for 30 s before its first request. */
 const HEADERS_MS_MAX = 32_000;
 const REQUEST_MS_MAX = 40_000;
-const KEEP_ALIVE_MS = 65_000;
 const HEADER_BYTES_MAX = 16 * 1024;
 const OPERATOR_BODY_BYTES_MAX = 16 * 1024;
 
@@ -35,7 +35,7 @@ export async function buildApp(
     return503OnClosing: false,
     forceCloseConnections: "idle",
     requestTimeout: REQUEST_MS_MAX,
-    keepAliveTimeout: KEEP_ALIVE_MS,
+    keepAliveTimeout: dependencies.keepAliveMs,
     routerOptions: { maxParamLength: 8_192 },
     http: {
       headersTimeout: HEADERS_MS_MAX,
@@ -59,6 +59,7 @@ export async function buildApp(
     frameworkErrors: (error, request, reply) => void answerError(error, request, reply),
   });
   registerAnswerHeaders(app, dependencies.nowMs);
+  const answerPreflights = registerCors(app, dependencies.corsOrigins);
   registerErrors(app, dependencies.isDraining);
   refuseBelowRoutes(app.server);
   registerOtherListeners(app);
@@ -71,6 +72,7 @@ export async function buildApp(
   await app.register(eventRoutes, dependencies);
   await app.register(mechanismRoutes, dependencies);
   await app.register(streamRoutes, dependencies);
+  answerPreflights();
   await app.register(pageRoutes, dependencies);
   return app;
 }

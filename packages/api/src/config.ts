@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { readOrigins } from "./cors.ts";
 import { readJwt } from "./jwt-settings.ts";
 import type { JwtAuth, SettingsReader } from "./jwt-settings.ts";
 
@@ -34,6 +35,10 @@ export type Config = {
   readonly workers: number;
   /** How long the log of an event of v3 that is over is kept; null: for ever. */
   readonly keepLogMs: number | null;
+  /** Pages of which origins may claim, ask and watch. */
+  readonly corsOrigins: ReadonlySet<string>;
+  /** How long a connection that says nothing is kept open for the next request. */
+  readonly keepAliveMs: number;
   readonly logLevel: string;
 };
 
@@ -57,6 +62,8 @@ const POOL_SIZES = { min: 2, max: 100 };
 const WORKERS_MAX = 64;
 const KEEP_LOG_DAYS_MAX = 3_650;
 const DAY_MS = 86_400_000;
+/** Whoever is in front must let go first: deploy/nginx/nginx.conf does so after 50 s. */
+const KEEP_ALIVE_SECONDS = { usual: 65, min: 55, minMeans: " (more than nginx keeps)", max: 3_600 };
 const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"];
 const ROLES: readonly Role[] = ["all", "api", "decider"];
 
@@ -95,6 +102,8 @@ export function readConfig(environment: Environment): ConfigReading {
   const workers = whole("WORKERS", { usual: 1, min: 1, max: WORKERS_MAX });
   const forEver = { min: 0, minMeans: " (for ever)" };
   const keepLogDays = whole("KEEP_LOG_DAYS", { usual: 7, ...forEver, max: KEEP_LOG_DAYS_MAX });
+  const corsOrigins = readOrigins(read("CORS_ORIGINS"), faults);
+  const keepAliveMs = whole("KEEP_ALIVE_SECONDS", KEEP_ALIVE_SECONDS) * 1_000;
   const logLevel = read("LOG_LEVEL") ?? "info";
   if (!LOG_LEVELS.includes(logLevel)) {
     faults.push(`LOG_LEVEL must be one of ${LOG_LEVELS.join(", ")}`);
@@ -111,6 +120,8 @@ export function readConfig(environment: Environment): ConfigReading {
     poolSizes,
     workers,
     keepLogMs: keepLogDays === 0 ? null : keepLogDays * DAY_MS,
+    corsOrigins,
+    keepAliveMs,
     logLevel,
   };
   return { ok: true, config };

@@ -39,6 +39,10 @@ export type Dependencies = {
   readonly takesClaims: boolean;
   /** Epoch milliseconds by the clock that judges windows. */
   readonly nowMs: () => number;
+  /** Pages of which origins may ask; nearly always none. */
+  readonly corsOrigins: ReadonlySet<string>;
+  /** How long a connection that says nothing is kept open for the next request. */
+  readonly keepAliveMs: number;
   /** What streams may cost; tests make it small. */
   readonly streamBounds?: StreamBounds;
   /** Milliseconds, monotonic. */

@@ -20,7 +20,7 @@ export type EdgeRefusal =
       /** For our own log: what is wrong with a token is nobody else's business. */
       readonly why?: string;
     }
-  | { readonly kind: "forbidden" }
+  | { readonly kind: "forbidden"; readonly detail?: string }
   | { readonly kind: "invalid-request"; readonly detail: string }
   | { readonly kind: "payload-too-large" }
   | { readonly kind: "uri-too-long" }

@@ -55,6 +55,8 @@ export async function serve(
       metrics,
       engines,
       isDraining: () => draining,
+      corsOrigins: config.corsOrigins,
+      keepAliveMs: config.keepAliveMs,
       takesClaims: config.role !== "decider",
       nowMs: () => postgres.clock.nowMs(),
       monotonicMs: time.nowMs,

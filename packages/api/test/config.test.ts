@@ -24,6 +24,8 @@ test("reads a whole environment", () => {
     POOL_ROW_LOCK: "2",
     WORKERS: "3",
     KEEP_LOG_DAYS: "30",
+    CORS_ORIGINS: "https://shop.example, http://localhost:5173",
+    KEEP_ALIVE_SECONDS: "620",
     LOG_LEVEL: "warn",
   });
   assert.ok(reading.ok);
@@ -38,6 +40,8 @@ test("reads a whole environment", () => {
     poolSizes: { shared: 7, decisions: 6, rowLock: 2 },
     workers: 3,
     keepLogMs: 30 * 86_400_000,
+    corsOrigins: new Set(["https://shop.example", "http://localhost:5173"]),
+    keepAliveMs: 620_000,
     logLevel: "warn",
   });
 });
@@ -51,6 +55,8 @@ test("fills in what is unset or empty, with a random operator token", () => {
     assert.equal(reading.config.workers, 1);
     assert.equal(reading.config.redisUrl, null);
     assert.equal(reading.config.keepLogMs, 7 * 86_400_000);
+    assert.equal(reading.config.corsOrigins.size, 0);
+    assert.equal(reading.config.keepAliveMs, 65_000);
     const { auth } = reading.config;
     assert.ok(auth.kind === "dev" && auth.adminTokenIsNew);
     return auth.adminToken;

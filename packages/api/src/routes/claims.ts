@@ -51,6 +51,7 @@ function claimRoute(app: FastifyInstance, dependencies: Dependencies, facts: Mec
   app.post<{ Params: { id: string } }>(
     claimPath(facts.version, ":id"),
     {
+      config: { forShops: true },
       bodyLimit: CLAIM_BODY_BYTES_MAX,
       schema: claimSchema(facts),
       onRequest: [refuseStrangers(dependencies), forgetTypeOfNothing],
@@ -157,6 +158,7 @@ function statusRoute(app: FastifyInstance, dependencies: Dependencies): void {
   app.get<{ Params: { id: string }; Querystring: { ticket?: string } }>(
     statusPath(":id"),
     {
+      config: { forShops: true },
       schema: {
         summary: "What became of my claim",
         security: [{ person: [] }],

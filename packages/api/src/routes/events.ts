@@ -71,6 +71,7 @@ function readingRoutes(app: FastifyInstance, dependencies: Dependencies, pages: 
   app.get<ById>(
     "/events/:id",
     {
+      config: { forShops: true },
       schema: {
         summary: "One event",
         response: { 200: EventSchema, ...problems },

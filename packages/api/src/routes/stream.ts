@@ -1,7 +1,7 @@
 import type { ServerResponse } from "node:http";
 import type { Progress } from "@stampede/domain";
 import { parseEventId } from "@stampede/domain";
-import type { FastifyInstance } from "fastify";
+import type { FastifyInstance, FastifyReply } from "fastify";
 import type { Dependencies, StreamBounds } from "../dependencies.ts";
 import { sendProblem } from "../errors.ts";
 import { problemOf } from "../problems.ts";
@@ -43,6 +43,7 @@ export async function streamRoutes(
     "/events/:id/stream",
     {
       exposeHeadRoute: false,
+      config: { forShops: true },
       schema: {
         summary: "The progress of an event, as server-sent events",
         response: {
@@ -69,7 +70,7 @@ export async function streamRoutes(
         if (!started) {
           started = true;
           reply.hijack();
-          start(response, String(reply.getHeader("date")), retryMs(random));
+          start(response, reply, retryMs(random));
         }
         writeFrame(response, progressFrame(progress), { inChunks, unreadBytesMax });
       };
@@ -112,10 +113,13 @@ export function inParts<One>(
   };
 }
 
-/** Past the framework, so with the date that it would have written. */
-function start(response: ServerResponse, date: string, retry: number): void {
+/** Past the framework, so with the headers that it would have written. */
+function start(response: ServerResponse, reply: FastifyReply, retry: number): void {
+  const given = Object.entries(reply.getHeaders()).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, value] as const],
+  );
   response.writeHead(200, {
-    date,
+    ...Object.fromEntries(given),
     "content-type": "text/event-stream; charset=utf-8",
     // A proxy that compresses would hold the frames back.
     "cache-control": "no-store, no-transform",

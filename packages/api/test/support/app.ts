@@ -40,6 +40,8 @@ export async function openApp(
     readonly feed?: ProgressFeed;
     readonly streamBounds?: StreamBounds;
     readonly random?: () => number;
+    readonly corsOrigins?: ReadonlySet<string>;
+    readonly keepAliveMs?: number;
   } = {},
 ): Promise<TestApp> {
   const clock = { nowMs: Date.parse("2026-12-01T00:00:00.000Z") };
@@ -74,6 +76,8 @@ export async function openApp(
       nowMs: () => clock.nowMs,
       monotonicMs: () => performance.now(),
       random: options.random ?? (() => 0.5),
+      corsOrigins: options.corsOrigins ?? new Set(),
+      keepAliveMs: options.keepAliveMs ?? 65_000,
       ...(options.streamBounds === undefined ? {} : { streamBounds: options.streamBounds }),
     },
     pino({ level: options.logLevel ?? "info" }, { write: (line) => lines.push(line) }),
