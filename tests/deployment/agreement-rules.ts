@@ -187,6 +187,15 @@ export function nginxAgrees(deployment: Deployment, nginxText: string): readonly
   ];
 }
 
+/** A connection that the service closes first may swallow a claim: nginx lets go before any setting of it. */
+export function nginxLetsGoFirst(nginxText: string, configText: string): readonly string[] {
+  const upstream = /upstream api \{(?<body>[^}]*)\}/.exec(nginxText)?.groups?.["body"] ?? "";
+  const kept = Number(/keepalive_timeout (?<seconds>\d+)s/.exec(upstream)?.groups?.["seconds"]);
+  const bounds = /KEEP_ALIVE_SECONDS = \{[^}]*\bmin: (?<min>\d+)/.exec(configText)?.groups;
+  const least = Number(bounds?.["min"]);
+  return kept < least ? [] : [`nginx keeps connections for ${kept} s, the service for ${least} s`];
+}
+
 /** Each broker is reached by the name that it gives itself, and the voters are the brokers. */
 export function kafkaAgrees(
   deployment: Deployment,

@@ -13,6 +13,7 @@ import {
   grafanaAgrees,
   kafkaAgrees,
   nginxAgrees,
+  nginxLetsGoFirst,
   propertiesOf,
   targetsAgree,
 } from "./agreement-rules.ts";
@@ -261,6 +262,13 @@ test("nginx leads to each process that takes claims, and to no other", () => {
   breaks(nginxAgrees(cluster, text.replace("api-2:3000", "decider:3000")), /decider.*no claims/);
   breaks(nginxAgrees(cluster, text.replace("listen 8080", "listen 80")), /not published/);
   assert.deepEqual(nginxAgrees(cluster, text), []);
+});
+
+test("nginx lets go of a connection before the service may", () => {
+  const text = readFile("deploy/nginx/nginx.conf");
+  breaks(nginxLetsGoFirst(text.replace("timeout 50s", "timeout 60s"), config), /60 s, .* 55 s/);
+  breaks(nginxLetsGoFirst(text, config.replace("min: 55", "min: 5")), /50 s, .* 5 s/);
+  assert.deepEqual(nginxLetsGoFirst(text, config), []);
 });
 
 describe("Kafka", () => {

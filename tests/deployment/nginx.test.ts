@@ -1,60 +1,17 @@
 // What deploy/nginx/nginx.conf promises, tried on the real nginx in front of two servers that
 // misbehave. Red when `non_idempotent` is added, when proxy_next_upstream is "off", when the upstream's
-// `keepalive` is taken away, or when X-Forwarded-For is added to. (The frame passes at once even
-// without `proxy_buffering off`, which is there for clients that do not read.)
+// `keepalive` is taken away, when X-Forwarded-For is added to, or when `proxy_pass_header Date` goes.
+// (The frame passes at once even without `proxy_buffering off`, which is there for clients that do not
+// read.)
 import assert from "node:assert/strict";
-import { createServer } from "node:http";
-import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { IncomingMessage } from "node:http";
 import { test } from "node:test";
 import { freePort } from "@stampede/launcher";
+import { claim, door, issue } from "./nginx-doors.ts";
 import { nginxMissing, startNginx } from "./own-nginx.ts";
-import type { Cleanup } from "./processes.ts";
 
 const skip = nginxMissing;
 const claims = 20;
-
-type Door = {
-  readonly address: string;
-  /** Who claimed here, in order. */
-  readonly people: readonly string[];
-  readonly requests: readonly IncomingMessage[];
-  readonly connections: () => number;
-};
-
-/** A process of the service that does what the test says. */
-async function door(t: Cleanup, listener: RequestListener): Promise<Door> {
-  const requests: IncomingMessage[] = [];
-  const people: string[] = [];
-  let connections = 0;
-  const server = createServer((request, response) => {
-    requests.push(request);
-    people.push(String(request.headers["x-user-id"]));
-    request.resume().once("end", () => listener(request, response));
-  });
-  server.on("connection", () => (connections += 1));
-  await new Promise<void>((resolve) => {
-    server.listen(0, "127.0.0.1", resolve);
-  });
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const { port } = server.address() as AddressInfo;
-  return { address: `127.0.0.1:${port}`, people, requests, connections: () => connections };
-}
-
-function issue(_request: IncomingMessage, response: ServerResponse): void {
-  response.writeHead(201, { "content-type": "application/json" }).end('{"status":"issued"}');
-}
-
-async function claim(url: string, person: string, version = "v1"): Promise<Response> {
-  return fetch(`${url}/${version}/events/spring/issues`, {
-    method: "POST",
-    headers: { "x-user-id": person },
-    signal: AbortSignal.timeout(10_000),
-  });
-}
 
 test("a claim goes to the other process where one does not listen", { skip }, async (t) => {
   const app = await door(t, issue);

@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { freePort } from "@stampede/launcher";
@@ -20,14 +20,26 @@ export const nginxMissing: string | false = missingProgram(
 
 /**
  * nginx on deploy/nginx/nginx.conf, started as compose.cluster.yaml starts it. Only addresses differ:
- * its own port, and where the two processes are. `change` is for seeing a test fail.
+ * its own port, and where the two processes are.
  */
 export async function startNginx(
   t: Cleanup,
   doors: { readonly app: string; readonly api2: string },
-  change: (text: string) => string = (text) => text,
+  {
+    change = (text) => text,
+    local = {},
+  }: {
+    /** For seeing a test fail, and for limits that a test can reach. */
+    readonly change?: (text: string) => string;
+    /** What somebody has put into deploy/nginx/local, by name. */
+    readonly local?: Readonly<Record<string, string>>;
+  } = {},
 ): Promise<string> {
   const folder = ownFolder(t);
+  mkdirSync(join(folder, "local"));
+  for (const [name, content] of Object.entries(local)) {
+    writeFileSync(join(folder, "local", name), content);
+  }
   const port = await freePort();
   const text = replacedExactly(readFile("deploy/nginx/nginx.conf"), [
     ["listen 8080 ", `listen 127.0.0.1:${port} `, 1],
