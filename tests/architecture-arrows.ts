@@ -157,7 +157,7 @@ const zones: readonly Zone[] = [
     because: "a browser finds no packages",
   },
   {
-    holds: /^(?:web\/test|scripts)\//,
+    holds: /^(?:web\/(?:test|types)|scripts)\//,
     may: [node],
     because: "they run before or without anything installed",
   },
@@ -201,7 +201,8 @@ const homes: readonly { readonly holds: RegExp; readonly stays: RegExp }[] = [
   { holds: /^proof\//, stays: /^proof\// },
   { holds: /^tests\//, stays: /^tests\// },
   // uPlot stands beside the page when it is served, from the package that serves it.
-  { holds: /^web\/public\//, stays: /^(?:web\/public|\/vendor\/uplot)\// },
+  { holds: /^web\/public\//, stays: /^web\/public\// },
+  { holds: /^web\/types\//, stays: /^packages\/api\/node_modules\/uplot\// },
   { holds: /^web\//, stays: /^web\// },
   { holds: /^scripts\//, stays: /^scripts\// },
   { holds: /^deploy\//, stays: /^deploy\// },

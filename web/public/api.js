@@ -35,14 +35,17 @@ export function openApi(clock, credentials = byName) {
   async function send(path, { method = "GET", userId, deadlineMs = QUESTION_DEADLINE_MS } = {}) {
     const sentMs = monotonicMs();
     try {
-      const response = await fetch(path, {
+      // Where the page is: the service may stand behind a prefix (https://shop.example/coupons/).
+      const response = await fetch(`.${path}`, {
         method,
         cache: "no-store",
         headers: userId === undefined ? {} : credentials(userId),
         signal: AbortSignal.timeout(deadlineMs),
       });
       const serverMs = Date.parse(response.headers.get("date") ?? "");
-      if (serverMs > 0) clock.sample({ sentMs, receivedMs: monotonicMs(), serverMs });
+      if (serverMs > 0 && isOurs(response.status)) {
+        clock.sample({ sentMs, receivedMs: monotonicMs(), serverMs });
+      }
       const seconds = response.headers.get("retry-after") ?? "";
       const retryAfterMs = /^\d{1,5}$/.test(seconds) ? Number(seconds) * 1000 : null;
       return { status: response.status, retryAfterMs, body: await bodyOf(response) };
@@ -99,6 +102,12 @@ export function openApi(clock, credentials = byName) {
 }
 
 /** @typedef {ReturnType<typeof openApi>} Api */
+
+/** A proxy's own answer has the proxy's Date: too many requests, or nobody behind it answered. */
+/** @param {number} status @returns {boolean} */
+function isOurs(status) {
+  return status < 500 && status !== 429;
+}
 
 /** @param {Response} response @returns {Promise<unknown>} */
 async function bodyOf(response) {

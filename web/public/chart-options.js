@@ -3,7 +3,7 @@
 // The server serves it beside the page, from the package: an absolute path by nature, and one that
 // only TypeScript (by "paths") knows to have a default export.
 // oxlint-disable-next-line import/no-absolute-path, import/default
-import UPlot from "/vendor/uplot/uPlot.esm.js";
+import UPlot from "./vendor/uplot/uPlot.esm.js";
 
 const Y_AXIS_PX = 52;
 const X_AXIS_PX = 28;

@@ -18,7 +18,7 @@ const api = openApi(serverClock(monotonicMs));
 /** @returns {Promise<Asked>} */
 export async function askMetrics() {
   try {
-    const response = await fetch("/metrics", {
+    const response = await fetch("./metrics", {
       cache: "no-store",
       signal: AbortSignal.timeout(DEADLINE_MS),
     });

@@ -50,7 +50,7 @@ export function openStreams({ onFrame, onChange }) {
       giveUp(eventId);
       return;
     }
-    const source = new EventSource(`/events/${eventId}/stream`);
+    const source = new EventSource(`./events/${eventId}/stream`);
     stream.source = source;
     source.addEventListener("progress", ({ data }) => {
       /** @type {unknown} */
