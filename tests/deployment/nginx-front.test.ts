@@ -222,7 +222,7 @@ describe("HTTP/2", { skip }, () => {
     const folder = ownFolder(t);
     const [key, certificate] = [join(folder, "tls.key"), join(folder, "tls.crt")];
     const subject = ["-subj", "/CN=localhost", "-keyout", key, "-out", certificate];
-    const kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+    const kind = ["-x509", "-newkey", "rsa:2048", "-nodes"];
     execFileSync("openssl", ["req", ...kind, ...subject], { stdio: "ignore" });
     const example = readFile("deploy/nginx/local/tls.conf.example");
     const local = {

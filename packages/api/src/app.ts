@@ -59,7 +59,7 @@ export async function buildApp(
     frameworkErrors: (error, request, reply) => void answerError(error, request, reply),
   });
   registerAnswerHeaders(app, dependencies.nowMs);
-  const answerPreflights = registerCors(app, dependencies.corsOrigins);
+  const answerPreflight = registerCors(app, dependencies.corsOrigins);
   registerErrors(app, dependencies.isDraining);
   refuseBelowRoutes(app.server);
   registerOtherListeners(app);
@@ -72,7 +72,7 @@ export async function buildApp(
   await app.register(eventRoutes, dependencies);
   await app.register(mechanismRoutes, dependencies);
   await app.register(streamRoutes, dependencies);
-  answerPreflights();
+  answerPreflight();
   await app.register(pageRoutes, dependencies);
   return app;
 }
