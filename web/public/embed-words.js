@@ -1,12 +1,13 @@
-/** What embed.js says. `kept` stands behind the others for whoever is in line. */
+/** What embed.js says. `kept` stands before the others for whoever is in line; a time, a number or the code may follow. */
 
 const ENGLISH = {
+  code: "en",
   claim: "Get a coupon",
   kept: "Your place is kept.",
   open: "",
   busy: "One moment …",
-  scheduled: "Opens {}.",
-  queued: "In line, {} ahead of you.",
+  scheduled: "Opens:",
+  queued: "You are in line. Ahead of you:",
   stalled: "The line stands still until the shop acts.",
   issued: "Your coupon:",
   "sold-out": "Sold out.",
@@ -22,12 +23,13 @@ const ENGLISH = {
 
 /** @type {typeof ENGLISH} */
 const KOREAN = {
+  code: "ko",
   claim: "쿠폰 받기",
   kept: "순번은 그대로 유지됩니다.",
   open: "",
   busy: "잠시만 기다려 주세요 …",
-  scheduled: "{}에 시작합니다.",
-  queued: "대기 중입니다. 앞에 {}건이 있습니다.",
+  scheduled: "시작 시각:",
+  queued: "대기 중입니다. 앞선 신청 수:",
   stalled: "대기열이 멈췄습니다. 판매자가 조치할 때까지 기다려 주세요.",
   issued: "쿠폰 코드:",
   "sold-out": "매진되었습니다.",

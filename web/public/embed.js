@@ -1,9 +1,9 @@
-// <stampede-coupon>: a button and a place in line for a shop's page. How: docs/embedding.md.
+// <stampede-coupon>, for a shop's page: docs/embedding.md.
 import { wordsIn } from "./embed-words.js";
 
 // The last two: a button that is off.
 const BUTTON = ["open", "paused", "unavailable", "none", "unauthenticated", "busy", "scheduled"];
-// A browser opens six connections to one host, and a stream keeps one.
+// Browsers open six connections to a host, and a stream keeps one.
 let streams = 0;
 
 function visit(host, root) {
@@ -11,13 +11,12 @@ function visit(host, root) {
   const base = new URL(of("server") ?? ".", import.meta.url).href.replace(/\/?$/, "/");
   const at = `${base}events/${of("event")}`;
   const kept = `${at} ${of("user")}`;
-  const language = host.closest("[lang]")?.lang || navigator.language;
-  const words = wordsIn(language);
+  const words = wordsIn(host.closest("[lang]")?.lang || navigator.language);
   const [button, line, code] = ["button", "p", "code"].map((part) =>
     Object.assign(document.createElement(part), { part }),
   );
   line.role = "status";
-  root.replaceChildren(button, line);
+  root.replaceChildren(button, line, code);
   let [turn, waits, skewMs, store] = [0, 0, 0, {}];
   let timer, looked, heard, path, stream;
   try {
@@ -31,7 +30,10 @@ function visit(host, root) {
     button.textContent = words.claim;
     button.hidden = place < 0 || !path;
     button.disabled = place > 4;
-    line.replaceChildren(words[state].replace("{}", value), " ", waits ? words.kept : code);
+    const told = (waits ? `${words.kept} ` : "") + words[state];
+    // Else it is read out again.
+    if (line.textContent !== told) line.textContent = told;
+    code.textContent = value ?? "";
   };
   const next = (ms) => {
     clearTimeout(timer);
@@ -61,11 +63,9 @@ function visit(host, root) {
     try {
       const token = (await host.token?.()) ?? of("token");
       const user = of("user");
-      const headers = token
-        ? { authorization: `Bearer ${token}` }
-        : user
-          ? { "x-user-id": user }
-          : {};
+      const headers = {};
+      if (token) headers.authorization = `Bearer ${token}`;
+      else if (user) headers["x-user-id"] = user;
       const answer = await fetch(url, { method, headers, signal: AbortSignal.timeout(3e4) });
       heard = true;
       skewMs = Date.parse(answer.headers.get("date")) - Date.now() || skewMs;
@@ -85,15 +85,14 @@ function visit(host, root) {
     const ticket = store[kept] ? `?ticket=${store[kept]}` : "";
     void ask(waits || !looked ? `${at}/issues/me${ticket}` : at);
   };
-  const take = (state, body, waitMs, claimed) => {
-    let value = body.ahead;
+  const take = (state, body, waitMs, claim) => {
+    let value = body.ahead ?? body.code;
     next(Math.min(waitMs, 15e3));
     if (/issued|sold|voided/.test(state)) {
       end();
       waits = 0;
-      code.textContent = body.code;
       host.dispatchEvent(new CustomEvent(`stampede-${state}`, { bubbles: true, detail: body }));
-    } else if ((claimed ? /queued|lost|unknown|internal/ : /queued|pending|stalled/).test(state)) {
+    } else if ((claim ? /queued|lost|unknown|internal/ : /queued|pending|stalled/).test(state)) {
       waits = 4;
       if (body.ticket >= 0) {
         store[kept] = body.ticket;
@@ -104,13 +103,14 @@ function visit(host, root) {
       path = body.claim.slice(1);
       if (state === "open" && !body.available) state = "unavailable";
       if (state === "open" && body.paused) state = "paused";
-      const ms = state === "scheduled" ? Date.parse(body.opensAt) - Date.now() - skewMs : 15e3;
-      value = new Date(body.opensAt).toLocaleString(language);
+      const ms =
+        state === "scheduled" ? Date.parse(body.opensAt) - Date.now() - skewMs - 999 : 15e3;
+      value = new Date(body.opensAt).toLocaleString(words.code);
       next(Math.min(ms, 15e3));
     } else if (state === "none" && waits) {
       waits -= 1;
       if (waits) state = "busy";
-    } else if (!claimed && !waits && /none|unauthenticated/.test(state)) {
+    } else if (!claim && !waits && /none|unauth/.test(state)) {
       looked = true;
       return look();
     }
@@ -127,7 +127,7 @@ function visit(host, root) {
 
 class Coupon extends HTMLElement {
   connectedCallback() {
-    this.disconnectedCallback();
+    this.end?.();
     this.end = visit(this, this.shadowRoot ?? this.attachShadow({ mode: "open" }));
   }
   disconnectedCallback() {
