@@ -97,6 +97,7 @@ export function collectMarks(): Marks {
     rowLockWait: nothing,
     estimateError: nothing,
     repair: ({ kind }) => void met.add(REPAIRS[kind]),
+    failure: nothing,
     recovery: ({ kind }) => void met.add(RECOVERIES[kind]),
   });
   return { met, end };

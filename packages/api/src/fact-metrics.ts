@@ -14,6 +14,7 @@ export type FactMetrics = {
   readonly estimateError: (fact: { readonly errorMs: number }) => void;
   readonly repair: (fact: { readonly kind: RepairKind; readonly count: number }) => void;
   readonly recovery: (fact: { readonly kind: RecoveryKind }) => void;
+  readonly failure: (fact: { readonly part: BackgroundPart }) => void;
 };
 
 /** Known beforehand, so that a series starts at 0 and its first increase is seen as one. */
@@ -29,6 +30,20 @@ const RECOVERY_KINDS = [
   "queue-resume",
   "redis-rebuild",
 ] as const;
+const BACKGROUND_PARTS = [
+  "connection",
+  "clock",
+  "leadership",
+  "reconciler",
+  "survey",
+  "patrol",
+  "decider",
+  "retirement",
+  "directory",
+  "issue-counts",
+  "unforeseen",
+] as const;
+type BackgroundPart = (typeof BACKGROUND_PARTS)[number];
 type RepairKind = (typeof REPAIR_KINDS)[number];
 type RecoveryKind = (typeof RECOVERY_KINDS)[number];
 
@@ -82,12 +97,19 @@ export function factMetrics(
     labelNames: ["kind"],
     registers,
   });
+  const failures = new Counter({
+    name: "stampede_background_failures_total",
+    help: "Background work that failed or was refused and is tried again, by part.",
+    labelNames: ["part"],
+    registers,
+  });
   for (const kind of batches) batchSize.zero({ kind });
   for (const [engine, operations] of Object.entries(OPERATIONS)) {
     for (const operation of operations) roundTrips.zero({ engine, operation });
   }
   for (const kind of REPAIR_KINDS) repairs.inc({ kind }, 0);
   for (const kind of RECOVERY_KINDS) recoveries.inc({ kind }, 0);
+  for (const part of BACKGROUND_PARTS) failures.inc({ part }, 0);
   return {
     batch: ({ kind, size }) => batchSize.observe({ kind }, size),
     roundTrip: ({ engine, operation, durationMs }) =>
@@ -96,5 +118,6 @@ export function factMetrics(
     estimateError: ({ errorMs }) => estimateErrors.observe(errorMs / 1_000),
     repair: ({ kind, count }) => repairs.inc({ kind }, count),
     recovery: ({ kind }) => recoveries.inc({ kind }),
+    failure: ({ part }) => failures.inc({ part }),
   };
 }

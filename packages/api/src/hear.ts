@@ -1,7 +1,17 @@
+import { EngineFault } from "@stampede/domain";
 import type { Logger } from "pino";
 
+const TOLD_EVERY_MS = 60_000;
+/** Causes that are remembered: an error's text may hold an address or a number. */
+const CAUSES_MAX = 200;
+
+type Failed<Part> = (failure: { readonly part: Part; readonly error: unknown }) => void;
+
 /** What the adapters tell while nobody asks, as log lines; the shape of infrastructure's `Hear`. */
-export function hearInto(log: Logger): {
+export function hearInto(
+  log: Logger,
+  failed: Failed<"unforeseen">,
+): {
   readonly warning: (message: string) => void;
   readonly error: (message: string) => void;
   readonly trouble: (
@@ -14,6 +24,29 @@ export function hearInto(log: Logger): {
     warning: (message) => log.warn(message),
     error: (message) => log.error(message),
     trouble: ({ fatal, ...about }, message) => log[fatal ? "fatal" : "error"](about, message),
-    failure: (err) => log.error({ err }, "a background task failed"),
+    failure: (error) => failed({ part: "unforeseen", error }),
+  };
+}
+
+/**
+ * One line for each cause of failures in the background, and again at most once a minute with how often
+ * there was one since. An engine that is away makes many parts fail for the same cause: the first one is
+ * named, and the metrics count each.
+ */
+export function failureLines(log: Logger, nowMs: () => number): Failed<string> {
+  const causes = new Map<string, { toldAtMs: number; since: number }>();
+  return ({ part, error }) => {
+    const cause = error instanceof Error ? error.message : String(error);
+    const known = causes.get(cause) ?? { toldAtMs: -Infinity, since: 0 };
+    known.since += 1;
+    if (causes.size >= CAUSES_MAX) causes.clear();
+    causes.set(cause, known);
+    if (nowMs() - known.toldAtMs < TOLD_EVERY_MS) return;
+    const times = known.since;
+    known.toldAtMs = nowMs();
+    known.since = 0;
+    // What nothing foresees is told with its stack.
+    const about = error instanceof EngineFault ? { part, times } : { part, times, err: error };
+    log.error(about, `work in the background failed (${part}): ${cause}`);
   };
 }

@@ -6,7 +6,7 @@ import type { Logger } from "pino";
 import { buildApp } from "./app.ts";
 import type { Closing } from "./closing.ts";
 import type { Config } from "./config.ts";
-import { hearInto } from "./hear.ts";
+import { failureLines, hearInto } from "./hear.ts";
 import type { Host } from "./host.ts";
 import { startIdleCollection } from "./idle-collection.ts";
 import { listenOverflowsMeasures } from "./listen-overflows.ts";
@@ -31,10 +31,15 @@ export async function serve(
     batches: infrastructure.mechanisms.flatMap(({ batches }) => batches),
     readerOf: host.metricsReader,
   });
-  stack.defer(infrastructure.listenToFacts(metrics.facts), "the metrics");
+  const tell = failureLines(log, time.nowMs);
+  const failure = (fact: Parameters<Metrics["facts"]["failure"]>[0] & { error: unknown }): void => {
+    metrics.facts.failure(fact);
+    tell(fact);
+  };
+  stack.defer(infrastructure.listenToFacts({ ...metrics.facts, failure }), "the metrics");
   stack.defer(startIdleCollection(), "the collector of garbage");
   const random = Math.random;
-  const hear = hearInto(log);
+  const hear = hearInto(log, failure);
   const given = { ...config, time, random, drawCode, drawToken, hear, stack };
   const foundation = await infrastructure.openFoundation(given);
   const { postgres, directory, engines, pools } = foundation;

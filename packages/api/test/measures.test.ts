@@ -153,6 +153,9 @@ describe("what was mended", () => {
       "queue-resume": 0,
       "redis-rebuild": 0,
     });
+    const failures = Object.values(await read("stampede_background_failures_total"));
+    assert.equal(failures.length, 11);
+    assert.ok(failures.every((value) => value === 0));
   });
 
   test("is counted by kind: repairs by how much, recoveries by how often", async (t) => {
@@ -162,6 +165,8 @@ describe("what was mended", () => {
     metrics.facts.recovery({ kind: "redis-rebuild" });
     assert.equal((await read("stampede_reconciler_repairs_total"))["merged"], 5);
     assert.equal((await read("stampede_recoveries_total"))["redis-rebuild"], 1);
+    metrics.facts.failure({ part: "leadership" });
+    assert.equal((await read("stampede_background_failures_total"))["leadership"], 1);
   });
 });
 

@@ -55,13 +55,34 @@ export type RecoveryFact = {
   readonly kind: "decider-takeover" | "reconciler-takeover" | "queue-resume" | "redis-rebuild";
 };
 
+/** Work that nobody waits for, so that nobody is told when it fails. */
+export type BackgroundPart =
+  | "connection"
+  | "clock"
+  | "leadership"
+  | "reconciler"
+  | "survey"
+  | "patrol"
+  | "decider"
+  | "retirement"
+  | "directory"
+  | "issue-counts";
+
+/** It failed or was refused, and is tried again. Whoever repeats it publishes it each time. */
+export type FailureFact = {
+  readonly fact: "failure";
+  readonly part: BackgroundPart;
+  readonly error: unknown;
+};
+
 type Fact =
   | BatchFact
   | RoundTripFact
   | RowLockWaitFact
   | EstimateErrorFact
   | RepairFact
-  | RecoveryFact;
+  | RecoveryFact
+  | FailureFact;
 
 /** One function for each kind of fact. It must not throw, and not take long. */
 export type FactListeners = {
@@ -71,6 +92,7 @@ export type FactListeners = {
   readonly estimateError: (fact: EstimateErrorFact) => void;
   readonly repair: (fact: RepairFact) => void;
   readonly recovery: (fact: RecoveryFact) => void;
+  readonly failure: (fact: FailureFact) => void;
 };
 
 const facts = channel("stampede:fact");
@@ -112,6 +134,10 @@ export function publishRecovery(kind: RecoveryFact["kind"]): void {
   if (facts.hasSubscribers) publish({ fact: "recovery", kind });
 }
 
+export function publishFailure(part: BackgroundPart, error: unknown): void {
+  if (facts.hasSubscribers) publish({ fact: "failure", part, error });
+}
+
 /** Runs it and publishes how long it took, whatever came of it. */
 export async function timed<Value>(
   roundTrip: RoundTrip,
@@ -148,5 +174,7 @@ function tell(listeners: FactListeners, fact: Fact): void {
       return listeners.repair(fact);
     case "recovery":
       return listeners.recovery(fact);
+    case "failure":
+      return listeners.failure(fact);
   }
 }

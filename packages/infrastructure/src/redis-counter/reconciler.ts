@@ -26,7 +26,7 @@ import { readEvents } from "../rows/directory-rows.ts";
 import type { EventSnapshot } from "../rows/directory-rows.ts";
 import { leadership } from "../engines/postgres/leadership.ts";
 import type { Leadership } from "../engines/postgres/leadership.ts";
-import { publishRecovery, publishRepair } from "../engines/telemetry.ts";
+import { publishFailure, publishRecovery, publishRepair } from "../engines/telemetry.ts";
 import { finalRefusal } from "./finished.ts";
 import { countedEvents } from "./generations.ts";
 import type { Generations } from "./generations.ts";
@@ -164,6 +164,7 @@ export class Reconciler {
       } catch (error) {
         // An engine is away: the next pass finds what this one left.
         if (!(error instanceof EngineFault)) throw error;
+        publishFailure("reconciler", error);
       }
       await this.#options.postgres.time.sleep(PASS_EVERY_MS, signal);
     }

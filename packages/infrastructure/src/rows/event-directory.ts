@@ -20,6 +20,7 @@ import type { CouponEvent, CouponIssue, EventId, Mechanism, UserId } from "@stam
 import { EngineFault } from "@stampede/domain";
 import { rateMeter } from "./rate-meter.ts";
 import type { RateMeter } from "./rate-meter.ts";
+import { publishFailure } from "../engines/telemetry.ts";
 import type { Time } from "../engines/time.ts";
 import { readEvents, readIssuesOf } from "./directory-rows.ts";
 import type { Pair, QueueFacts } from "./directory-rows.ts";
@@ -318,6 +319,7 @@ export class EventDirectory {
   async #unlessAway(read: () => Promise<void>): Promise<void> {
     await read().catch((error: unknown) => {
       if (!(error instanceof EngineFault)) throw error;
+      publishFailure("directory", error);
     });
   }
 
@@ -371,9 +373,7 @@ function mineIn({ known, winners }: Entry, userId: UserId): CouponIssue | null |
   return winners.get(userId) ?? null;
 }
 
-function isSoldOut({ event }: KnownEvent): boolean {
-  return event.issued === event.limit;
-}
+const isSoldOut = ({ event }: KnownEvent): boolean => event.issued === event.limit;
 
 /** Readings may arrive in another order than they were made: each fact keeps its newest value. */
 function newest(known: KnownEvent, reading: KnownEvent): KnownEvent {

@@ -3,6 +3,7 @@
 import type { EventId, Mechanism } from "@stampede/domain";
 import { EngineFault } from "@stampede/domain";
 import type { EventDirectory } from "./event-directory.ts";
+import { publishFailure } from "../engines/telemetry.ts";
 import type { Postgres, Sql } from "../engines/postgres/open.ts";
 
 type IssueCount = {
@@ -60,6 +61,7 @@ export function issueCounts(
     count().catch((error: unknown) => {
       // PostgreSQL is away: the next count is made when it is back.
       if (!(error instanceof EngineFault)) throw error;
+      publishFailure("issue-counts", error);
     });
   });
   return { last: () => counts, count, close: endCounting };

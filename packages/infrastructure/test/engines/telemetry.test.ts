@@ -16,6 +16,7 @@ describe("a fact", () => {
       estimateError: ignore,
       repair: ignore,
       recovery: ignore,
+      failure: ignore,
     });
     publishBatch("redis-rows", 7);
     end();

@@ -3,6 +3,7 @@ import { listenToFacts } from "../../src/engines/telemetry.ts";
 import type {
   BatchFact,
   EstimateErrorFact,
+  FailureFact,
   RecoveryFact,
   RepairFact,
   RoundTripFact,
@@ -16,6 +17,7 @@ export type HeardFacts = {
   readonly estimateErrors: EstimateErrorFact[];
   readonly repairs: RepairFact[];
   readonly recoveries: RecoveryFact[];
+  readonly failures: FailureFact[];
   /** How much of one kind was repaired. */
   readonly repaired: (kind: RepairFact["kind"]) => number;
   /** How often there was a recovery of one kind. */
@@ -31,6 +33,7 @@ export function hearFacts(t: TestContext): HeardFacts {
     estimateErrors: [],
     repairs: [],
     recoveries: [],
+    failures: [],
     repaired: (kind) =>
       heard.repairs.reduce((sum, fact) => sum + (fact.kind === kind ? fact.count : 0), 0),
     recovered: (kind) => heard.recoveries.filter((fact) => fact.kind === kind).length,
@@ -42,6 +45,7 @@ export function hearFacts(t: TestContext): HeardFacts {
     estimateError: (fact) => heard.estimateErrors.push(fact),
     repair: (fact) => heard.repairs.push(fact),
     recovery: (fact) => heard.recoveries.push(fact),
+    failure: (fact) => heard.failures.push(fact),
   });
   t.after(end);
   return heard;

@@ -1,3 +1,4 @@
+import { publishFailure } from "../telemetry.ts";
 import type { Time } from "../time.ts";
 
 /**
@@ -58,8 +59,8 @@ export function databaseClock(readMs: () => Promise<number>, time: Time): Databa
     return measuring;
   };
   const endMeasuring = time.every(MEASURE_EVERY_MS, () => {
-    // A failed measurement is told by isUp; the offset of the last good one stays.
-    measure().catch(() => undefined);
+    // The offset of the last good measurement stays.
+    measure().catch((error: unknown) => publishFailure("clock", error));
   });
 
   return {

@@ -9,7 +9,7 @@
 //
 // Deliberately not done: reading ahead while a transaction runs (a batch of 2,000 takes about as long
 // to read as to decide, and the door is never waiting for it).
-import { publishBatch, publishRecovery } from "../../engines/telemetry.ts";
+import { publishBatch, publishFailure, publishRecovery } from "../../engines/telemetry.ts";
 import type { EventId } from "@stampede/domain";
 import { EngineFault } from "@stampede/domain";
 import type { EventDirectory } from "../../rows/event-directory.ts";
@@ -75,7 +75,8 @@ export async function decideLog(
       // Every fault leads back to what is committed; a bug is told, and must not end the decider.
       failed = true;
       const fault = error instanceof EngineFault;
-      if (!fault) options.onError(error);
+      if (fault) publishFailure("decider", error);
+      else options.onError(error);
       await options.postgres.time.sleep(fault ? AFTER_FAULT_MS : AFTER_BUG_MS, signal);
     }
   }
@@ -133,6 +134,7 @@ async function readNext(
   } catch (error) {
     if (!(error instanceof EngineFault)) throw error;
     // No broker, or no leader now: nothing is lost by waiting, and the queue stays ours.
+    publishFailure("decider", error);
     await options.postgres.time.sleep(AFTER_FAULT_MS, signal);
     return [];
   }

@@ -16,7 +16,8 @@ import type { Postgres } from "../../engines/postgres/open.ts";
 import { waitingLine } from "../../engines/postgres/waiting-line.ts";
 import type { WaitingLine } from "../../engines/postgres/waiting-line.ts";
 import type { Time } from "../../engines/time.ts";
-import { publishRecovery } from "../../engines/telemetry.ts";
+import { publishFailure, publishRecovery } from "../../engines/telemetry.ts";
+import type { BackgroundPart } from "../../engines/telemetry.ts";
 import { undecidedRecords } from "./undecided-records.ts";
 import type { UndecidedAge, UndecidedRecords } from "./undecided-records.ts";
 import { decideLog } from "./decide-log.ts";
@@ -173,7 +174,11 @@ export class Decider {
       return (await ends.next()) ? Math.min(ENDS_NEXT_MS, restMs) : restMs;
     };
     try {
-      await Promise.all([survey, look, end].map(async (run) => this.#repeat(signal, run)));
+      await Promise.all([
+        this.#repeat(signal, "survey", survey),
+        this.#repeat(signal, "patrol", look),
+        this.#repeat(signal, "retirement", end),
+      ]);
     } finally {
       term.turns.close();
       for (const { end } of this.#watched.values()) end();
@@ -188,14 +193,19 @@ export class Decider {
   }
 
   /** `run` gives how long to rest. */
-  async #repeat(signal: AbortSignal, run: () => Promise<number>): Promise<void> {
+  async #repeat(
+    signal: AbortSignal,
+    part: BackgroundPart,
+    run: () => Promise<number>,
+  ): Promise<void> {
     while (!signal.aborted) {
       let restMs = SURVEY_EVERY_MS;
       try {
         restMs = await run();
       } catch (error) {
         // An engine that is away is asked again; the duty ends with the leadership, not with it.
-        if (!(error instanceof EngineFault)) this.#options.onError(error);
+        if (error instanceof EngineFault) publishFailure(part, error);
+        else this.#options.onError(error);
       }
       await this.#options.postgres.time.sleep(restMs, signal);
     }
