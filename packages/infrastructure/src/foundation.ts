@@ -2,8 +2,10 @@
 import type { Engine, EngineState, EventId } from "@stampede/domain";
 import { openRedis } from "./engines/redis/open.ts";
 import type { Redis } from "./engines/redis/open.ts";
+import { pgDriver } from "./engines/postgres/driver.ts";
 import { openPostgres } from "./engines/postgres/open.ts";
 import type { PoolOptions, Postgres } from "./engines/postgres/open.ts";
+import { refuseSharedSessions } from "./engines/postgres/session-look.ts";
 import { readConnectionRoom } from "./engines/postgres/settings.ts";
 import type { Time } from "./engines/time.ts";
 import { openKafka } from "./kafka-queue/log/open.ts";
@@ -112,6 +114,7 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
     stack,
   } = options;
   const onRefused = oncePerMinute(time, (error: Error) => hear.error(error.message));
+  await refuseSharedSessions(pgDriver(url));
   await migrate(url, hear.warning);
   const pools = new Map<string, Postgres>();
   const openPool = async (name: string, bounds: PoolBounds): Promise<Postgres> => {

@@ -3,7 +3,7 @@
 import type { Scheduler } from "../scheduler.ts";
 import { Locks } from "./locks.ts";
 import type { Owner } from "./locks.ts";
-import { stepOf } from "./sql.ts";
+import { SESSION_PID, stepOf } from "./sql.ts";
 import type { SqlRow, Step, Values } from "./sql-step.ts";
 import { ServerError, Tables } from "./tables.ts";
 
@@ -119,7 +119,7 @@ export class Database {
       done({ rows: [], command: this.#control(session, text) });
     } else if (text.startsWith("SELECT pg_try_advisory_lock")) {
       done({
-        rows: [{ locked: this.#tryAdvisory(session, String(values[0])) }],
+        rows: [{ locked: this.#tryAdvisory(session, String(values[0])), pid: SESSION_PID }],
         command: "SELECT",
       });
     } else {

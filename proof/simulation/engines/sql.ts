@@ -25,7 +25,13 @@ export const SAFE_SERVER: SessionFacts = {
   full_page_writes: "on",
   synchronous_commit: "on",
   transaction_read_only: "off",
+  server_version: "18.0",
+  server_version_num: "180000",
+  server_encoding: "UTF8",
 };
+
+/** A simulated session is always the same one: nobody stands in between. */
+export const SESSION_PID = 1;
 
 type Meaning = (values: Values, text: string, tables: Tables) => Step;
 
@@ -37,7 +43,10 @@ const meanings: readonly (readonly [RegExp, Meaning])[] = [
     () => read(({ clockMs }) => [{ ms: clockMs(), ...SAFE_SERVER }]),
   ],
   [new RegExp(`^SELECT ${CLOCK} now_ms$`), () => read(({ clockMs }) => [{ now_ms: clockMs() }])],
-  [/^SELECT current_setting\('transaction_read_only'\) AS \w+$/, () => read(() => [SAFE_SERVER])],
+  [
+    /^SELECT current_setting\('transaction_read_only'\) AS \w+, pg_backend_pid\(\) AS pid$/,
+    () => read(() => [{ ...SAFE_SERVER, pid: SESSION_PID }]),
+  ],
   [/ FROM events e WHERE e\.id = \$1( FOR UPDATE)?$/, findEvent],
   [
     /^SELECT i\.event_id.* FROM \(SELECT 1\) one LEFT JOIN \( \(SELECT \$1.* AS user_id\) asked CROSS JOIN LATERAL /,

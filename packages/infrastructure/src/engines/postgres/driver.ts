@@ -5,6 +5,8 @@ import { Socket } from "node:net";
 import { callbackify } from "node:util";
 import type pg from "pg";
 import { Client, Pool } from "pg";
+import { readAddress } from "./address.ts";
+import type { Address } from "./address.ts";
 
 export type Statement =
   | string
@@ -40,7 +42,7 @@ export type ConnectionPool = Asking & {
 };
 
 export type Session = Asking & {
-  once(happening: "end" | "error", listener: () => void): void;
+  once(happening: "end" | "error", listener: (error?: unknown) => void): void;
   end(): Promise<void>;
 };
 
@@ -65,26 +67,13 @@ export const REPLY_MS_MAX = 8_000;
 export const SESSION_REPLY_MS_MAX = 3_000;
 const LEAVE_MS_MAX = 1_000;
 
+/** Throws where the address makes no sense. */
 export function pgDriver(url: string): PostgresDriver {
+  const { connection } = readAddress(url);
   return {
-    openPool: (connectionsMax, begin) => makePool(url, connectionsMax, begin),
-    async openSession(begin) {
-      const client = new OwnClient({
-        connectionString: url,
-        connectionTimeoutMillis: CONNECT_MS_MAX,
-        query_timeout: SESSION_REPLY_MS_MAX,
-        application_name: "stampede",
-      });
-      client.on("error", ignoreBrokenConnection);
-      await client.connect();
-      try {
-        await begin(client);
-      } catch (error) {
-        void client.end();
-        throw error;
-      }
-      return client;
-    },
+    openPool: (connectionsMax, begin) => makePool(connection, connectionsMax, begin),
+    openSession: async (begin) =>
+      openClient({ ...connection, query_timeout: SESSION_REPLY_MS_MAX }, begin),
   };
 }
 
@@ -97,10 +86,40 @@ class OwnClient extends Client {
   }
 }
 
-function makePool(url: string, connectionsMax: number, begin: Begin): ConnectionPool {
+/** A connection of one's own without a deadline for answers, for work that may take its time. */
+export async function openPatientClient(url: string, begin: Begin): Promise<Client> {
+  return openClient(readAddress(url).connection, begin);
+}
+
+async function openClient(
+  connection: Address["connection"] & { readonly query_timeout?: number },
+  begin: Begin,
+): Promise<Client> {
+  const client = new OwnClient({
+    ...connection,
+    connectionTimeoutMillis: CONNECT_MS_MAX,
+    application_name: "stampede",
+  });
+  client.on("error", ignoreBrokenConnection);
+  try {
+    await client.connect();
+    await begin(client);
+  } catch (error) {
+    // Also where it is this side that cannot go on: the server would wait for a minute.
+    client.end().catch(ignoreBrokenConnection);
+    throw error;
+  }
+  return client;
+}
+
+function makePool(
+  connection: Address["connection"],
+  connectionsMax: number,
+  begin: Begin,
+): ConnectionPool {
   const begun = callbackify(begin);
   const pool = new Pool({
-    connectionString: url,
+    ...connection,
     max: connectionsMax,
     connectionTimeoutMillis: CONNECT_MS_MAX,
     idleTimeoutMillis: 60_000,

@@ -10,10 +10,18 @@ export function postgresFault(error: unknown, lostOutcome: FaultOutcome): Engine
   const state = sqlState(error);
   const rolledBack = state !== null && /^(23|40)/.test(state);
   const outcome = rolledBack ? "not-applied" : lostOutcome;
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = reasonOf(error);
   const message =
     state === null ? `PostgreSQL did not answer: ${reason}` : `PostgreSQL refused: ${reason}`;
   return new EngineFault("postgres", outcome, message, { cause: error });
+}
+
+/** Of a host with several addresses Node tells what became of each, and nothing of all together. */
+export function reasonOf(error: unknown): string {
+  if (error instanceof AggregateError && error.message === "") {
+    return error.errors.map(reasonOf).join(", ");
+  }
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** The five characters by which PostgreSQL names an error; null where it did not answer at all. */
@@ -31,6 +39,13 @@ export function isRetryable(error: unknown): boolean {
   if (!(error instanceof EngineFault)) return false;
   const state = sqlState(error.cause);
   return state === "40001" || state === "40P01";
+}
+
+/** The server says goodbye with its answer, or is not there at all: nothing more comes on this session. */
+export function isGoodbye(error: unknown): boolean {
+  if (!(error instanceof EngineFault)) return false;
+  const state = sqlState(error.cause);
+  return state === null || /^(?:08...|57P0[1-5]|25P03|53300)$/.test(state);
 }
 
 /** Whether the server answered that it only reads: it is not the primary any more. */

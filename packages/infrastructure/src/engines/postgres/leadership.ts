@@ -7,10 +7,12 @@
 // avoids double work; what makes two leaders harmless are the fences in the duties' own
 // transactions.
 import { EngineFault } from "@stampede/domain";
+import { publishFailure } from "../telemetry.ts";
 import type { Time } from "../time.ts";
 import type { Session } from "./driver.ts";
 import { postgresFault } from "./faults.ts";
 import type { Postgres } from "./open.ts";
+import { SHARED_SESSIONS } from "./settings.ts";
 import type { SessionFacts } from "./settings.ts";
 
 const SPEAK_EVERY_MS = 1_000;
@@ -18,10 +20,15 @@ const SILENT_MS_MAX = 3_000;
 /** A broker or a Redis that is restarted is back by then. */
 const UNABLE_MS_MAX = 3_000;
 const READ_ONLY = "current_setting('transaction_read_only') AS transaction_read_only";
-const TRY_LOCK = `SELECT pg_try_advisory_lock(hashtext('stampede'), hashtext($1)) AS locked, ${READ_ONLY}`;
-const SPEAK = `SELECT ${READ_ONLY}`;
+/** Two schemas of one database are two installations, each with its own leaders. */
+const INSTALLATION = `'stampede' || coalesce((SELECT ' ' || n.nspname
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+   WHERE c.oid = to_regclass('coupon_issues') AND n.nspname <> 'public'), '')`;
+const TRY_LOCK = `SELECT pg_try_advisory_lock(hashtext(${INSTALLATION}), hashtext($1)) AS locked,
+  pg_backend_pid() AS pid, ${READ_ONLY}`;
+const SPEAK = `SELECT ${READ_ONLY}, pg_backend_pid() AS pid`;
 
-type ReadOnly = Pick<SessionFacts, "transaction_read_only">;
+type Word = Pick<SessionFacts, "transaction_read_only"> & { readonly pid: number };
 
 export type Leadership = {
   isLeader(): boolean;
@@ -62,20 +69,26 @@ export function leadership(
     const ended = new AbortController();
     const stop = (): void => ended.abort();
     session.once("end", stop);
-    session.once("error", stop);
+    session.once("error", (error) => {
+      if (error !== undefined) publishFailure("leadership", postgresFault(error, "not-applied"));
+      stop();
+    });
     closed.signal.addEventListener("abort", stop, { once: true });
     // While the session was opened nobody listened yet.
     if (closed.signal.aborted) stop();
     try {
-      while (!ended.signal.aborted && !(await tryAdvisoryLock(session, options.duty))) {
+      let pid: number | null = null;
+      while (!ended.signal.aborted) {
+        pid = await tryAdvisoryLock(session, options.duty);
+        if (pid !== null) break;
         predecessor = true;
         await time.sleep(SPEAK_EVERY_MS, ended.signal);
       }
-      if (ended.signal.aborted) return;
+      if (ended.signal.aborted || pid === null) return;
       leading = true;
       if (predecessor) options.onTakeover?.();
       predecessor = true;
-      const speaking = keepSpeaking(session, time, ended);
+      const speaking = keepSpeaking({ session, pid, time, ended });
       const giveBack = (): void => options.onGivenBack?.(givenBack(options.duty));
       const watching = watchAbility({ time, isAble, ended, giveBack });
       try {
@@ -96,7 +109,8 @@ export function leadership(
       try {
         if (isAble()) await term();
       } catch (error) {
-        if (!(error instanceof EngineFault)) options.onError(error);
+        if (error instanceof EngineFault) publishFailure("leadership", error);
+        else options.onError(error);
       }
       await time.sleep(SPEAK_EVERY_MS / 2, closed.signal);
     }
@@ -112,21 +126,22 @@ export function leadership(
   };
 }
 
-async function tryAdvisoryLock(session: Session, duty: string): Promise<boolean> {
+/** Gives who holds the lock for us, the server's process; null where another session has it. */
+async function tryAdvisoryLock(session: Session, duty: string): Promise<number | null> {
   try {
-    const { rows } = await session.query<{ locked: boolean } & ReadOnly>({
+    const { rows } = await session.query<{ locked: boolean } & Word>({
       text: TRY_LOCK,
       values: [duty],
     });
     refuseReadOnly(rows);
-    return rows[0]?.locked === true;
+    return rows[0]?.locked === true ? rows[0].pid : null;
   } catch (error) {
     // A session that was lost is a fault like any other, and no surprise: the next term has another.
     throw postgresFault(error, "not-applied");
   }
 }
 
-function refuseReadOnly(rows: readonly ReadOnly[]): void {
+function refuseReadOnly(rows: readonly Word[]): void {
   if (rows[0]?.transaction_read_only === "on") {
     throw new EngineFault("postgres", "not-applied", "the session's server only reads by now");
   }
@@ -157,13 +172,25 @@ async function watchAbility(term: {
   }
 }
 
-async function keepSpeaking(session: Session, time: Time, ended: AbortController): Promise<void> {
+async function keepSpeaking(term: {
+  readonly session: Session;
+  readonly pid: number;
+  readonly time: Time;
+  readonly ended: AbortController;
+}): Promise<void> {
+  const { session, pid, time, ended } = term;
   while (!ended.signal.aborted) {
     await time.sleep(SPEAK_EVERY_MS, ended.signal);
     try {
-      if (!ended.signal.aborted) refuseReadOnly((await session.query<ReadOnly>(SPEAK)).rows);
-    } catch {
+      if (ended.signal.aborted) return;
+      const { rows } = await session.query<Word>(SPEAK);
+      refuseReadOnly(rows);
+      if (rows[0]?.pid !== pid) throw new Error(SHARED_SESSIONS);
+    } catch (error) {
       // The session is gone and with it the lock: the term is over, whatever the reason.
+      if (!ended.signal.aborted) {
+        publishFailure("leadership", postgresFault(error, "not-applied"));
+      }
       ended.abort();
     }
   }

@@ -1,8 +1,9 @@
 import { EngineFault } from "@stampede/domain";
 import type pg from "pg";
-import { timed } from "../telemetry.ts";
+import { publishFailure, timed } from "../telemetry.ts";
 import type { RoundTrip } from "../telemetry.ts";
 import type { Time } from "../time.ts";
+import { withAdvice } from "./advice.ts";
 import { databaseClock } from "./database-clock.ts";
 import type { DatabaseClock } from "./database-clock.ts";
 import { pgDriver } from "./driver.ts";
@@ -17,10 +18,10 @@ import type {
 } from "./driver.ts";
 import { waitingLine, waitingLines } from "./waiting-line.ts";
 import type { Turn, WaitingLine } from "./waiting-line.ts";
-import { isReadOnly, isRetryable, postgresFault, sqlState } from "./faults.ts";
+import { isGoodbye, isReadOnly, isRetryable, postgresFault } from "./faults.ts";
 import { beginning, renewablePool } from "./renewable-pool.ts";
 import type { RenewablePool } from "./renewable-pool.ts";
-import { serverRefusal, SESSION_FACTS, UnsafeEngine } from "./settings.ts";
+import { serverRefusal, SESSION_FACTS } from "./settings.ts";
 import type { SessionFacts, SessionSettings } from "./settings.ts";
 
 export type { Sql } from "./sql.ts";
@@ -154,8 +155,7 @@ export async function openPostgresWith(
     await clock.measure();
   } catch (error) {
     await postgres.close();
-    // Of which the operator is told what to change.
-    throw error instanceof EngineFault && error.cause instanceof UnsafeEngine ? error.cause : error;
+    throw withAdvice(error);
   }
   return postgres;
 }
@@ -247,8 +247,8 @@ async function runTransaction<Value>(
   try {
     value = await run(sql);
   } catch (error) {
-    // A session that answered is clean after ROLLBACK; one that did not is closed by `releasing`.
-    if (!(error instanceof EngineFault) || sqlState(error.cause) !== null) {
+    // A session that answered is clean after ROLLBACK; one that is over is closed by `releasing`.
+    if (!isGoodbye(error)) {
       await runPlain(client, "ROLLBACK", "not-applied");
     }
     throw error;
@@ -271,7 +271,9 @@ async function connect(
     return client;
   } catch (error) {
     onConnect(false);
-    throw postgresFault(error, "not-applied");
+    const fault = postgresFault(error, "not-applied");
+    publishFailure("connection", fault);
+    throw fault;
   }
 }
 
@@ -284,7 +286,7 @@ async function releasing<Value>(
   try {
     return await run(client);
   } catch (error) {
-    broken = isReadOnly(error) || (error instanceof EngineFault && sqlState(error.cause) === null);
+    broken = isReadOnly(error) || isGoodbye(error);
     throw error;
   } finally {
     client.release(broken);

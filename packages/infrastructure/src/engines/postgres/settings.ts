@@ -17,14 +17,23 @@ export class UnsafeEngine extends Error {
 
 const UNSAFE_IF_OFF = ["fsync", "full_page_writes", "synchronous_commit"] as const;
 
-export type SessionFacts = Readonly<
-  Record<(typeof UNSAFE_IF_OFF)[number] | "transaction_read_only", string>
->;
+const FACTS = [
+  ...UNSAFE_IF_OFF,
+  "transaction_read_only",
+  "server_version",
+  "server_version_num",
+  "server_encoding",
+] as const;
+
+export type SessionFacts = Readonly<Record<(typeof FACTS)[number], string>>;
+
+/** The first one that ends a silent session (`idle_session_timeout`): a leader that hangs is replaced by it. */
+const VERSION_MIN = 14;
 
 /** Columns, as a session has them now; a standby's transactions only read. */
-export const SESSION_FACTS = [...UNSAFE_IF_OFF, "transaction_read_only"]
-  .map((name) => `current_setting('${name}') AS ${name}`)
-  .join(", ");
+export const SESSION_FACTS = FACTS.map((name) => `current_setting('${name}') AS ${name}`).join(
+  ", ",
+);
 
 const BEGIN_SESSION = `SELECT ${SESSION_FACTS}, (SELECT count(set_config(name, value, false))
   FROM unnest($1::text[], $2::text[]) AS own (name, value)) AS own`;
@@ -44,7 +53,12 @@ export const POOL_SETTINGS: SessionSettings = {
  * may not, or with what ended the connection.
  */
 export async function beginSession(session: Asking, settings: SessionSettings): Promise<void> {
-  const own = Object.entries({ default_transaction_isolation: "read committed", ...settings });
+  const own = Object.entries({
+    default_transaction_isolation: "read committed",
+    // The driver reads and writes nothing else.
+    client_encoding: "UTF8",
+    ...settings,
+  });
   const { rows } = await session.query<SessionFacts>({
     text: BEGIN_SESSION,
     values: [own.map(([name]) => name), own.map(([, value]) => value)],
@@ -57,6 +71,8 @@ export async function beginSession(session: Asking, settings: SessionSettings): 
 /** Why a server may not be used; where its settings are unsafe, the cause says what to change. */
 export function serverRefusal(facts: SessionFacts | undefined): EngineFault | null {
   if (facts === undefined) return refused(new Error("PostgreSQL did not tell its settings"));
+  const impossible = versionRefusal(facts) ?? encodingRefusal(facts);
+  if (impossible !== null) return refused(new UnsafeEngine(impossible));
   const unsafe = UNSAFE_IF_OFF.filter((name) => facts[name] === "off");
   if (unsafe.length > 0) {
     return refused(
@@ -75,6 +91,35 @@ export function serverRefusal(facts: SessionFacts | undefined): EngineFault | nu
     ),
   );
 }
+
+export function versionRefusal({
+  server_version_num,
+  server_version,
+}: Pick<SessionFacts, "server_version_num" | "server_version">): string | null {
+  if (Number(server_version_num) >= VERSION_MIN * 10_000) return null;
+  return (
+    `PostgreSQL ${VERSION_MIN} is the oldest that works, and this is ${server_version}. ` +
+    `Upgrade it to ${VERSION_MIN} or newer, or let DATABASE_URL name one that is.`
+  );
+}
+
+export function encodingRefusal({
+  server_encoding,
+}: Pick<SessionFacts, "server_encoding">): string | null {
+  if (server_encoding === "UTF8") return null;
+  return (
+    `PostgreSQL keeps this database in ${server_encoding}, which cannot hold every name. Make one in ` +
+    "UTF-8: CREATE DATABASE stampede ENCODING 'UTF8' TEMPLATE template0 (with a LOCALE that allows " +
+    "it, such as 'C'), and name it in DATABASE_URL."
+  );
+}
+
+/** A pooler that gives a server's session to others between two transactions, whatever its name. */
+export const SHARED_SESSIONS =
+  "a pooler stands before PostgreSQL and gives our session to others between two transactions " +
+  "(PgBouncer with pool_mode = transaction or statement, Supavisor at port 6543, a host of Neon with " +
+  "-pooler in its name, pgcat or Odyssey in transaction mode), so timeouts and locks do not hold. Set " +
+  "pool_mode = session for this database, or let DATABASE_URL lead to PostgreSQL itself";
 
 function refused(cause: Error): EngineFault {
   return new EngineFault("postgres", "not-applied", cause.message, { cause });

@@ -12,6 +12,7 @@ import { leadership } from "../../../src/engines/postgres/leadership.ts";
 import type { Leadership } from "../../../src/engines/postgres/leadership.ts";
 import { createTestDatabase, openSecondInstance } from "../../support/database.ts";
 import { missing, testEngine, until } from "@stampede/launcher/testing";
+import { hearFacts } from "../../support/facts.ts";
 import { startTcpProxy } from "../../support/tcp-proxy.ts";
 import { openClient, untilRefusedLead } from "../../support/postgres.ts";
 
@@ -204,6 +205,28 @@ describe("leadership", { skip: missing("postgres") }, () => {
     });
     proxy.comeBack();
     assert.equal(other.terms.ended, 0);
+  });
+
+  // Red when a refusal ends no term that had begun and is told to nobody, as PostgreSQL 13's of
+  // `idle_session_timeout` was: nobody ever leads, and nobody knows why.
+  test("that cannot come is heard of at each attempt, in PostgreSQL's own words", async (t) => {
+    const heard = hearFacts(t);
+    const { postgres } = await openSecondInstance(t, await createTestDatabase(t));
+    const hopeless = leadership(
+      {
+        ...postgres,
+        openSession: async (settings) =>
+          postgres.openSession({ ...settings, unknown_in_this_version: "1" }),
+      },
+      { duty: DUTY, lead: async () => undefined, onError: (error) => t.diagnostic(String(error)) },
+    );
+    t.after(async () => hopeless.close());
+    await until(() => heard.failures.length >= 2, "two attempts are heard of");
+    assert.ok(heard.failures.every(({ part }) => part === "leadership"));
+    assert.match(
+      String(heard.failures[0]?.error),
+      /refused: unrecognized configuration parameter "unknown_in_this_version"/,
+    );
   });
 
   // Red when what `lead` throws ends the candidate, or keeps the lock.

@@ -17,6 +17,9 @@ const SAFE = {
   full_page_writes: "on",
   synchronous_commit: "on",
   transaction_read_only: "off",
+  server_version: "18.0",
+  server_version_num: "180000",
+  server_encoding: "UTF8",
 };
 
 type Bench = {
