@@ -78,6 +78,9 @@ export async function serve(
   host.listens(app.listeningOrigin);
 }
 
+export const check = (config: Config): ReturnType<typeof infrastructure.checkEngines> =>
+  infrastructure.checkEngines(config);
+
 function measure(
   metrics: Metrics,
   { postgres, directory, engines, pools, poolTaken, stack }: Foundation,

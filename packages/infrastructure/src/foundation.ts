@@ -2,6 +2,8 @@
 import type { Engine, EngineState, EventId } from "@stampede/domain";
 import { openRedis } from "./engines/redis/open.ts";
 import type { Redis } from "./engines/redis/open.ts";
+import { readAddress } from "./engines/postgres/address.ts";
+import { withAdvice } from "./engines/postgres/advice.ts";
 import { pgDriver } from "./engines/postgres/driver.ts";
 import { openPostgres } from "./engines/postgres/open.ts";
 import type { PoolOptions, Postgres } from "./engines/postgres/open.ts";
@@ -95,7 +97,7 @@ const SESSIONS_MAX = 2;
 const WAITING = { waitersMax: 10_000, waitMsMax: 5_000 };
 
 /** All connections to PostgreSQL that a process of this role may open. */
-function connectionsMaxOf(role: Role, sizes: PoolSizes): number {
+export function connectionsMaxOf(role: Role, sizes: PoolSizes): number {
   const doors = role === "decider" ? 0 : sizes.rowLock;
   const duties = role === "api" ? 0 : SESSIONS_MAX;
   return sizes.shared + sizes.decisions + doors + duties;
@@ -114,7 +116,11 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
     stack,
   } = options;
   const onRefused = oncePerMinute(time, (error: Error) => hear.error(error.message));
-  await refuseSharedSessions(pgDriver(url));
+  const { unused } = readAddress(url);
+  if (unused.length > 0) {
+    hear.warning(`DATABASE_URL says ${unused.join(", ")}, which means nothing here`);
+  }
+  await refuseUnusable(url);
   await migrate(url, hear.warning);
   const pools = new Map<string, Postgres>();
   const openPool = async (name: string, bounds: PoolBounds): Promise<Postgres> => {
@@ -168,6 +174,14 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
       kafka: stateOf(kafka),
     }),
   };
+}
+
+async function refuseUnusable(url: string): Promise<void> {
+  try {
+    await refuseSharedSessions(pgDriver(url));
+  } catch (error) {
+    throw withAdvice(error);
+  }
 }
 
 async function roomFor(

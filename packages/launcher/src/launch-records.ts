@@ -57,6 +57,20 @@ export function launchRecords(dataFolder: string): LaunchRecords {
   };
 }
 
+/** The engines of the launcher that holds the folder; null where one is off, or not told yet. */
+export function recordedUrls(dataFolder: string): EngineUrls {
+  const fields = fieldsOf(readJsonFile(join(dataFolder, enginesFile)));
+  const urlOf = (name: string): string | null => {
+    const url = fields[name];
+    return typeof url === "string" ? url : null;
+  };
+  return {
+    postgres: urlOf("databaseUrl"),
+    redis: urlOf("redisUrl"),
+    kafka: urlOf("kafkaBrokers"),
+  };
+}
+
 /** The launcher that holds the folder, as far as it has said who it is. */
 export function holderOf(dataFolder: string): { pid: string; url: string } {
   const { pid, url } = fieldsOf(readJsonFile(join(dataFolder, launcherFile)));

@@ -50,7 +50,7 @@ export class LaunchRefused extends Error {
 }
 
 // In the order in which the service needs them; they are stopped in the reverse one.
-const engineNames = ["postgres", "redis", "kafka"] as const;
+export const engineNames = ["postgres", "redis", "kafka"] as const;
 
 const starts: Readonly<Record<EngineName, StartEngine>> = {
   postgres: startPostgres,
@@ -113,7 +113,7 @@ export async function killAll(dataFolder: string): Promise<void> {
 }
 
 /** Locks the data folder, ends what a killed launcher left running on it, wipes it if asked to. */
-async function takeFolder(
+export async function takeFolder(
   plan: LaunchPlan,
   folder: string,
   stack: AsyncDisposableStack,
@@ -143,7 +143,7 @@ async function takeFolder(
 
 type Engines = Record<EngineName, RunningEngine | null>;
 
-async function startEngines(
+export async function startEngines(
   plan: LaunchPlan,
   folder: string,
   stack: AsyncDisposableStack,
@@ -226,7 +226,10 @@ async function firstServer(plan: LaunchPlan, serverPlan: ServerPlan): Promise<Ru
   }
 }
 
-function serverEnvironment(plan: LaunchPlan, urls: EngineUrls): Record<string, string | undefined> {
+export function serverEnvironment(
+  plan: LaunchPlan,
+  urls: EngineUrls,
+): Record<string, string | undefined> {
   return {
     ...plan.environment,
     // An undefined one is not handed on: an engine that is off has no variable.

@@ -31,6 +31,8 @@ const answerMsMax = 2_000;
 type StartPostgresOptions = EngineOptions & {
   /** Settings of a deployment, to be tried here. What belongs to the place (address, port) wins. */
   readonly settings?: Readonly<Record<string, string>> | undefined;
+  /** Another version's package, unpacked: its folder `native`. */
+  readonly native?: string | undefined;
 };
 
 /**
@@ -39,7 +41,7 @@ type StartPostgresOptions = EngineOptions & {
  * users of the machine stay outside. The database `stampede` exists when this resolves.
  */
 export async function startPostgres(options: StartPostgresOptions): Promise<RunningEngine> {
-  const native = findBinaries();
+  const native = options.native ?? findBinaries();
   // Not 0700 where another user than ours must pass through to the data.
   const mode = process.getuid?.() === 0 ? 0o711 : 0o700;
   // SIGINT is the fast stop: it ends the sessions instead of waiting for them.
@@ -158,7 +160,6 @@ async function initialise(
         "--auth=scram-sha-256",
         "--encoding=UTF8",
         "--locale=C",
-        "--no-instructions",
       ]),
       folder: home.folder,
       environment: how.environment,

@@ -1,13 +1,14 @@
-// What `npm start` runs: node start.ts SERVER_SCRIPT [--fresh] [--data FOLDER] [--workers N]
+// What `npm start` runs: node start.ts SERVER_SCRIPT [--check] [--fresh] [--data FOLDER] [--workers N]
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { inspect, parseArgs } from "node:util";
+import { checkEngines } from "./check.ts";
 import { LaunchRefused, killAll, launch } from "./launcher.ts";
 import type { Launched, LaunchPlan } from "./launcher.ts";
 import { errorCode } from "./processes.ts";
 import { randomSecret } from "./private-file.ts";
 
-const usage = "Usage: npm start [-- [--fresh] [--data FOLDER] [--workers N]]";
+const usage = "Usage: npm start [-- [--check] [--fresh] [--data FOLDER] [--workers N]]";
 const portMax = 65_535;
 const workersMax = 64;
 
@@ -36,8 +37,12 @@ if (ending.signal.aborted) say("Stopped.");
 // Nothing is left to wait for, whatever a library may still keep open.
 process.exit();
 
-async function run(plan: LaunchPlan): Promise<void> {
+async function run(plan: Plan): Promise<void> {
   endOnSignals(plan.dataFolder);
+  if (plan.check) {
+    process.exitCode = await checkEngines(plan);
+    return;
+  }
   const launched = await launch(plan);
   say(welcome(plan, launched));
   if (!ending.signal.aborted) await once(ending.signal, "abort");
@@ -72,12 +77,15 @@ function welcome(plan: LaunchPlan, launched: Launched): string {
   ].join("\n");
 }
 
+type Plan = LaunchPlan & { readonly check: boolean };
+
 /** Throws where the command or the environment makes no sense. */
-function readPlan(): LaunchPlan {
+function readPlan(): Plan {
   const { env } = process;
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
+      check: { type: "boolean" },
       fresh: { type: "boolean" },
       data: { type: "string" },
       workers: { type: "string" },
@@ -96,8 +104,10 @@ function readPlan(): LaunchPlan {
   }
   return {
     scriptPath,
+    check: values.check === true,
     dataFolder: values.data ?? fileURLToPath(new URL("../../../.stampede", import.meta.url)),
-    fresh: values.fresh === true ? "wipe" : "keep",
+    // What is looked at is not wiped.
+    fresh: values.fresh === true && values.check !== true ? "wipe" : "keep",
     host: env["HOST"] || "127.0.0.1",
     port,
     adminToken: env["ADMIN_TOKEN"] || randomSecret(),

@@ -26,7 +26,7 @@ export async function migrate(url: string, log: (line: string) => void): Promise
 }
 
 async function run(url: string, log: (line: string) => void): Promise<void> {
-  const client = await open(url);
+  const client = await openForMigrations(url);
   try {
     const { home, migrationsIn } = await placeOf(client);
     await runner({
@@ -44,7 +44,8 @@ async function run(url: string, log: (line: string) => void): Promise<void> {
   }
 }
 
-async function open(url: string): ReturnType<typeof openPatientClient> {
+/** A session that may change tables; the caller ends it. */
+export async function openForMigrations(url: string): ReturnType<typeof openPatientClient> {
   try {
     return await openPatientClient(url, beginning({}, SETTINGS));
   } catch (error) {
@@ -53,7 +54,12 @@ async function open(url: string): ReturnType<typeof openPatientClient> {
 }
 
 /** Schemas: where the tables are or shall be, and where it is written down which migrations have run. */
-type Place = { readonly home: string; readonly migrationsIn: string };
+export type Place = {
+  readonly home: string;
+  readonly migrationsIn: string;
+  /** Whether there are any. */
+  readonly begun: boolean;
+};
 
 /** The tables of an installation are those that the session finds; a new one is made where it makes tables. */
 const FIND_PLACE = `
@@ -77,7 +83,8 @@ type Found = {
   readonly may_create: boolean | null;
 };
 
-async function placeOf(client: Asking): Promise<Place> {
+/** Rejects with what to change where no tables can be made. */
+export async function placeOf(client: Asking): Promise<Place> {
   const { rows } = await client.query<Found>(FIND_PLACE);
   const [row] = rows;
   const home = row?.found ?? row?.current ?? null;
@@ -89,12 +96,13 @@ async function placeOf(client: Asking): Promise<Place> {
   }
   // Installations that began by a search_path of their own before this was looked at have their tables
   // there and this one list in public: it stays theirs.
-  if (row.own !== true && row.found !== null && row.public) return { home, migrationsIn: "public" };
+  const begun = row.found !== null;
+  if (row.own !== true && begun && row.public) return { home, migrationsIn: "public", begun };
   if (row.own !== true && row.may_create !== true) {
     throw new Error(
       `PostgreSQL does not let ${row.role} make tables in schema ${home}. As its owner: ` +
         `GRANT USAGE, CREATE ON SCHEMA ${home} TO ${row.role}.`,
     );
   }
-  return { home, migrationsIn: home };
+  return { home, migrationsIn: home, begun };
 }

@@ -12,11 +12,10 @@ import type { Time } from "../time.ts";
 import type { Session } from "./driver.ts";
 import { postgresFault } from "./faults.ts";
 import type { Postgres } from "./open.ts";
-import { SHARED_SESSIONS } from "./settings.ts";
+import { LEADER_SETTINGS, SHARED_SESSIONS } from "./settings.ts";
 import type { SessionFacts } from "./settings.ts";
 
 const SPEAK_EVERY_MS = 1_000;
-const SILENT_MS_MAX = 3_000;
 /** A broker or a Redis that is restarted is back by then. */
 const UNABLE_MS_MAX = 3_000;
 const READ_ONLY = "current_setting('transaction_read_only') AS transaction_read_only";
@@ -65,7 +64,7 @@ export function leadership(
   let predecessor = false;
 
   const term = async (): Promise<void> => {
-    const session = await postgres.openSession({ idle_session_timeout: `${SILENT_MS_MAX}ms` });
+    const session = await postgres.openSession(LEADER_SETTINGS);
     const ended = new AbortController();
     const stop = (): void => ended.abort();
     session.once("end", stop);

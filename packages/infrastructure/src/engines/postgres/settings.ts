@@ -17,6 +17,8 @@ export class UnsafeEngine extends Error {
 
 const UNSAFE_IF_OFF = ["fsync", "full_page_writes", "synchronous_commit"] as const;
 
+const SILENT_MS_MAX = 3_000;
+
 const FACTS = [
   ...UNSAFE_IF_OFF,
   "transaction_read_only",
@@ -46,6 +48,9 @@ export const POOL_SETTINGS: SessionSettings = {
   lock_timeout: `${LOCK_MS_MAX}ms`,
   idle_in_transaction_session_timeout: `${IDLE_IN_TRANSACTION_MS_MAX}ms`,
 };
+
+/** Of a session that holds a lead: one that says nothing for so long is ended. */
+export const LEADER_SETTINGS: SessionSettings = { idle_session_timeout: `${SILENT_MS_MAX}ms` };
 
 /**
  * Sets what a session runs under, by a statement, so that nothing in the address, the role or the
