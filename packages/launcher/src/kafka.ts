@@ -42,15 +42,25 @@ export async function findKafka(
   return { java, classPath: ["-cp", join(jars, "*")] };
 }
 
+export type KafkaOptions = EngineOptions & {
+  /** Gets the lines of server.properties and gives those that are used. */
+  readonly configure?: (lines: readonly string[]) => readonly string[];
+  /** For the tool that formats a new folder: people who sign in by SCRAM. */
+  readonly formatArguments?: readonly string[];
+};
+
 /** Starts one Kafka node that is broker and controller (KRaft). Loopback only, and open there. */
-export async function startKafka(options: EngineOptions): Promise<RunningEngine> {
+export async function startKafka(options: KafkaOptions): Promise<RunningEngine> {
   const { java, classPath } = await findKafka(options);
   const place = { name: "kafka", mode: 0o700, stopSignal: "SIGTERM" } as const;
   return startInHome(place, options, async (home) => {
     const environment = { PATH: process.env["PATH"], LC_ALL: "C" };
     writeFileSync(join(home.folder, "log4j2.properties"), logging);
-    writeFileSync(join(home.folder, "server.properties"), configuration(home, "log"));
-    await format(home, { java, classPath, environment }, options.signal);
+    const configured = (logFolder: string): string =>
+      (options.configure ?? same)(configuration(home, logFolder)).join("\n");
+    writeFileSync(join(home.folder, "server.properties"), configured("log"));
+    writeFileSync(join(home.folder, "format.properties"), configured(home.draft));
+    await format(home, { java, classPath, environment }, options);
     const url = `127.0.0.1:${home.port}`;
     const plan = {
       command: java,
@@ -67,7 +77,7 @@ export async function startKafka(options: EngineOptions): Promise<RunningEngine>
 }
 
 /** Paths are relative to the node's folder: Kafka splits them at commas and unescapes them. */
-function configuration(home: EngineHome, logFolder: string): string {
+function configuration(home: EngineHome, logFolder: string): readonly string[] {
   return [
     "process.roles=broker,controller",
     "node.id=1",
@@ -88,7 +98,11 @@ function configuration(home: EngineHome, logFolder: string): string {
     "transaction.state.log.min.isr=1",
     "log.retention.ms=-1",
     "",
-  ].join("\n");
+  ];
+}
+
+function same(lines: readonly string[]): readonly string[] {
+  return lines;
 }
 
 // 350 MB resident; one collector thread is enough for one node beside a busy server.
@@ -114,11 +128,10 @@ type Java = KafkaProgram & {
 async function format(
   home: EngineHome,
   java: Java,
-  signal: AbortSignal | undefined,
+  { formatArguments = [], signal }: KafkaOptions,
 ): Promise<void> {
   const finished = join(home.folder, "log");
   if (existsSync(finished)) return;
-  writeFileSync(join(home.folder, "format.properties"), configuration(home, home.draft));
   // Kafka wants 16 bytes in base64 for URLs, and its tools take a leading "-" for an option.
   const clusterId = randomBytes(16).toString("base64url").replace(/^-/, "A");
   await runTool({
@@ -135,6 +148,7 @@ async function format(
       clusterId,
       "--config",
       "format.properties",
+      ...formatArguments,
     ],
     folder: home.folder,
     environment: java.environment,
