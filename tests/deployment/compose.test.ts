@@ -40,9 +40,9 @@ const cluster = composeOf(composeFiles);
 const deployments = { "compose.yaml": single, "compose.yaml with compose.cluster.yaml": cluster };
 
 const exists = (path: string): boolean => existsSync(join(root, path));
-const config = ["config.ts", "jwt-settings.ts"]
+const config = ["config.ts", "jwt-settings.ts", "kafka-settings.ts"]
   .map((name) => readFile(`packages/api/src/${name}`))
-  .join("");
+  .join("\n");
 
 /** compose.yaml with one piece of its text replaced. */
 function planted(piece: string, by: string): Deployment {

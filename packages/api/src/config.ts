@@ -2,6 +2,8 @@ import { randomBytes } from "node:crypto";
 import { readOrigins } from "./cors.ts";
 import { readJwt } from "./jwt-settings.ts";
 import type { JwtAuth, SettingsReader } from "./jwt-settings.ts";
+import { readKafka } from "./kafka-settings.ts";
+import type { KafkaSettings } from "./kafka-settings.ts";
 
 type Role = "all" | "api" | "decider";
 
@@ -16,13 +18,12 @@ export type Auth =
   | JwtAuth;
 
 /** Everything the environment can say, read once. */
-export type Config = {
+export type Config = KafkaSettings & {
   readonly port: number;
   readonly host: string;
   /** Null: this engine is off, and with it the mechanisms that need it. PostgreSQL is always needed. */
   readonly databaseUrl: string;
   readonly redisUrl: string | null;
-  readonly kafkaBrokers: readonly string[] | null;
   readonly auth: Auth;
   readonly role: Role;
   /** Connections to PostgreSQL, at most. */
@@ -84,13 +85,7 @@ export function readConfig(environment: Environment): ConfigReading {
   if (redisUrl !== null && !isUrl(redisUrl, ["redis:", "rediss:"])) {
     faults.push("REDIS_URL must be a URL that begins with redis:// or rediss://");
   }
-  const kafkaBrokers =
-    read("KAFKA_BROKERS")
-      ?.split(",")
-      .map((broker) => broker.trim()) ?? null;
-  if (kafkaBrokers !== null && !kafkaBrokers.every((broker) => /^[^\s:]+:\d{1,5}$/.test(broker))) {
-    faults.push("KAFKA_BROKERS must be host:port, several separated by commas");
-  }
+  const kafka = readKafka(read, faults);
   const port = whole("PORT", { usual: 3_000, min: 0, max: 65_535 });
   const role = ROLES.find((known) => known === (read("ROLE") ?? "all"));
   if (role === undefined) faults.push(`ROLE must be one of ${ROLES.join(", ")}`);
@@ -114,7 +109,7 @@ export function readConfig(environment: Environment): ConfigReading {
     host: read("HOST") ?? "127.0.0.1",
     databaseUrl,
     redisUrl,
-    kafkaBrokers,
+    ...kafka,
     auth,
     role,
     poolSizes,

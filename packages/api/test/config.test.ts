@@ -35,6 +35,7 @@ test("reads a whole environment", () => {
     databaseUrl: DATABASE_URL,
     redisUrl: "redis://localhost:6379",
     kafkaBrokers: ["a:9092", "b:9092"],
+    kafkaAccess: { sasl: null, tls: null },
     auth: { kind: "dev", adminToken: "sixteen-characters", adminTokenIsNew: false },
     role: "api",
     poolSizes: { shared: 7, decisions: 6, rowLock: 2 },

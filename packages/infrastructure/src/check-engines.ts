@@ -1,6 +1,7 @@
 // What --check looks at: each engine that this program is given, all at once, none for ever.
 import type { Engine } from "@stampede/domain";
 import type { Finding } from "./engines/finding.ts";
+import { checkKafka } from "./engines/kafka/check.ts";
 import { checkPostgres } from "./engines/postgres/check.ts";
 import { connectionsMaxOf } from "./foundation.ts";
 import type { FoundationOptions } from "./foundation.ts";
@@ -8,7 +9,7 @@ import { checkSchema } from "./rows/check-schema.ts";
 
 export type CheckOptions = Pick<
   FoundationOptions,
-  "databaseUrl" | "poolSizes" | "redisUrl" | "kafkaBrokers" | "role"
+  "databaseUrl" | "poolSizes" | "redisUrl" | "kafkaBrokers" | "kafkaAccess" | "role"
 > & { readonly workers: number };
 
 type Check = (options: CheckOptions) => Promise<readonly Finding[]> | null;
@@ -17,7 +18,8 @@ type Check = (options: CheckOptions) => Promise<readonly Finding[]> | null;
 const CHECKS: Readonly<Record<Engine, Check>> = {
   postgres: async (options) => checkPostgresWith(options),
   redis: ({ redisUrl }) => (redisUrl === null ? null : notLookedAt("redis")),
-  kafka: ({ kafkaBrokers }) => (kafkaBrokers === null ? null : notLookedAt("kafka")),
+  kafka: ({ kafkaBrokers: brokers, kafkaAccess: access }) =>
+    brokers === null ? null : checkKafka({ brokers, access }),
 };
 
 const ENGINES: readonly Engine[] = ["postgres", "redis", "kafka"];

@@ -10,6 +10,7 @@ import type { PoolOptions, Postgres } from "./engines/postgres/open.ts";
 import { refuseSharedSessions } from "./engines/postgres/session-look.ts";
 import { readConnectionRoom } from "./engines/postgres/settings.ts";
 import type { Time } from "./engines/time.ts";
+import type { KafkaAccess } from "./engines/kafka/access.ts";
 import { openKafka } from "./kafka-queue/log/open.ts";
 import type { Kafka } from "./kafka-queue/log/open.ts";
 import { EventDirectory } from "./rows/event-directory.ts";
@@ -47,6 +48,7 @@ export type FoundationOptions = {
   /** Null: this engine is off. */
   readonly redisUrl: string | null;
   readonly kafkaBrokers: readonly string[] | null;
+  readonly kafkaAccess: KafkaAccess;
   readonly role: Role;
   /** How long the log of an event that is over is kept; null: for ever. */
   readonly keepLogMs: number | null;
@@ -109,6 +111,7 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
     databaseUrl: url,
     redisUrl,
     kafkaBrokers,
+    kafkaAccess: access,
     poolSizes,
     time,
     random,
@@ -153,7 +156,7 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
     kafkaBrokers === null
       ? null
       : stack.use(
-          await openKafka({ brokers: kafkaBrokers.join(","), time }),
+          await openKafka({ brokers: kafkaBrokers.join(","), access, time, tell: hear }),
           "the connections to Kafka",
         );
   return {

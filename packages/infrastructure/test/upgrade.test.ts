@@ -179,6 +179,7 @@ async function startOn(
     databaseUrl,
     redisUrl: testEngine("redis"),
     kafkaBrokers: [testEngine("kafka")],
+    kafkaAccess: { sasl: null, tls: null },
     poolSizes: { shared: 4, decisions: 3, rowLock: 2 },
     keepLogMs: null,
     role: "all",

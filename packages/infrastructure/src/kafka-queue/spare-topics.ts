@@ -4,7 +4,7 @@
 //
 // States of a topic
 //   begun --its queue's row is committed--> used (its row here is gone)
-//   begun --ten minutes--> doomed: from then on no queue can name it
+//   begun --its event was not added, or ten minutes--> doomed: from then on no queue can name it
 //   used --retired--> doomed
 //   doomed --deleted at the broker--> gone
 import { EngineFault } from "@stampede/domain";
@@ -28,6 +28,35 @@ export async function useTopic(sql: Sql, topic: string): Promise<void> {
   );
   if (rows.length === 1) return;
   throw new EngineFault("postgres", "not-applied", `making topic ${topic} took too long`);
+}
+
+/**
+ * After its event was not added, as far as is known: nobody can use the topic from now on, and it goes
+ * at once if Kafka takes the word. Not before: a COMMIT whose answer was lost has taken the row away.
+ * Never rejects for an engine: the row that stays is what the next look goes by.
+ */
+export async function abandonTopic(postgres: Postgres, kafka: Kafka, topic: string): Promise<void> {
+  try {
+    const rows = await postgres.query(
+      "UPDATE spare_topics SET doomed = true WHERE topic = $1 RETURNING topic",
+      [topic],
+    );
+    if (rows.length === 1) await kafka.deleteLogs([topic]);
+  } catch (error) {
+    if (!(error instanceof EngineFault)) throw error;
+  }
+}
+
+/**
+ * After Kafka did not make it, as far as is known. The row stays as it is: a topic that comes about after
+ * all is found by it ten minutes later. Never rejects for an engine.
+ */
+export async function takeBackTopic(kafka: Kafka, topic: string): Promise<void> {
+  try {
+    await kafka.deleteLogs([topic]);
+  } catch (error) {
+    if (!(error instanceof EngineFault)) throw error;
+  }
 }
 
 /** In the transaction that retires the queue. */

@@ -25,6 +25,8 @@ type PreparedEvent = {
   readonly record: (sql: Sql) => Promise<void>;
   /** Runs after the commit and before the operator is answered. */
   readonly finish: () => Promise<void>;
+  /** Takes back what was made, where that transaction failed. It may have committed all the same. */
+  readonly abandon?: () => Promise<void>;
 };
 
 const NOTHING: PreparedEvent = {
@@ -51,6 +53,7 @@ export function postgresEventStore(
           await prepared.record(sql);
         });
       } catch (error) {
+        await prepared.abandon?.();
         // Of creators of the same id one inserts, the others meet its key.
         if (error instanceof EngineFault && sqlState(error.cause) === "23505") {
           return refuse({ kind: "event-exists" });

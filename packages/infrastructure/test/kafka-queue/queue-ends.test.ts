@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { TestContext } from "node:test";
 import { Admin } from "@platformatic/kafka";
-import { changeEvent, EngineFault, refuse, voidEvent } from "@stampede/domain";
+import { changeEvent, EngineFault, parseEventId, refuse, voidEvent } from "@stampede/domain";
 import type { EventId } from "@stampede/domain";
 import { missing, testEngine, until } from "@stampede/launcher/testing";
 import { queueEnds } from "../../src/kafka-queue/decider/queue-ends.ts";
@@ -174,6 +174,58 @@ describe("a topic that no queue names", { skip }, () => {
     assert.ok(left.includes(foreign) && left.includes((await queueRow(postgres, used)).topic));
   });
 
+  // Red when what was made for an event is left alone after its transaction failed.
+  test("is deleted at once where its event could not be added", async (t) => {
+    const sale = await openQueueSale(t);
+    const { kafka, postgres } = sale.first;
+    const preparation = kafkaQueuePreparation({ kafka, postgres, drawToken });
+    const event = await sale.store.find(await sale.createEvent({ limit: 1 }));
+    assert.ok(event !== null);
+    const prefix = `stampede.${event.event.id}.`;
+    const made = async (): Promise<number> =>
+      (await topics(t)).filter((topic) => topic.startsWith(prefix)).length;
+    for (let n = 0; n < 10; n += 1) await (await preparation.prepare(event.event)).abandon?.();
+    await until(async () => (await made()) === 1, "only the event's own topic is left");
+    // As after a COMMIT whose answer was lost: its own row is there, so nothing is taken back.
+    const used = await preparation.prepare({ ...event.event, id: other(event.event.id) });
+    await postgres.query(
+      `INSERT INTO events (id, name, mechanism, limit_quantity, listed, opens_at)
+       SELECT $2, name, mechanism, limit_quantity, listed, opens_at FROM events WHERE id = $1`,
+      [event.event.id, other(event.event.id)],
+    );
+    await postgres.transaction(async (sql) => used.record(sql));
+    await used.abandon?.();
+    const { topic } = await queueRow(postgres, other(event.event.id));
+    assert.ok((await topics(t)).includes(topic));
+    await run(endsOf(sale, null), 2);
+    assert.deepEqual(await spareTopics(sale), []);
+  });
+
+  test("is deleted at once where Kafka made it and could not serve it", async (t) => {
+    const sale = await openQueueSale(t);
+    const { kafka, postgres } = sale.first;
+    const failing = async (topic: string): Promise<never> => {
+      await kafka.createLog(topic);
+      throw new EngineFault("kafka", "not-applied", `the new topic ${topic} got no leader in time`);
+    };
+    const preparation = kafkaQueuePreparation({
+      kafka: { ...kafka, createLog: failing },
+      postgres,
+      drawToken,
+    });
+    const event = await sale.store.find(await sale.createEvent({ limit: 1 }));
+    assert.ok(event !== null);
+    for (let n = 0; n < 3; n += 1) {
+      await assert.rejects(preparation.prepare(event.event), /got no leader in time/);
+    }
+    const spare = await spareTopics(sale);
+    assert.equal(spare.length, 3, "one that comes about later is found by its row");
+    await until(async () => {
+      const there = await topics(t);
+      return !spare.some((topic) => there.includes(topic));
+    }, "the topics are gone");
+  });
+
   // Red when the queue's row is added although its topic is doomed (`useTopic`).
   test("makes no event any more once it is doomed, however late its creator wakes up", async (t) => {
     const sale = await openQueueSale(t);
@@ -189,6 +241,12 @@ describe("a topic that no queue names", { skip }, () => {
     );
   });
 });
+
+function other(id: EventId): EventId {
+  const named = parseEventId(`${id}-2`);
+  assert.ok(named !== null);
+  return named;
+}
 
 /** One coupon, two claims, all decided. */
 async function soldOut(sale: QueueSale): Promise<EventId> {

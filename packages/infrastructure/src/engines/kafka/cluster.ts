@@ -4,9 +4,11 @@
 // whether an attempt before the last one reached the log. Here each request is one attempt on one
 // connection, so that "certainly not appended" and "perhaps appended" stay apart (B32).
 // The request versions are fixed ones that every KRaft broker (3.3 and later) speaks.
-import { ConnectionPool, metadataV12, ResponseError } from "@platformatic/kafka";
-import type { Broker, Connection } from "@platformatic/kafka";
+import { metadataV12, ResponseError } from "@platformatic/kafka";
+import type { Broker, Connection, ConnectionPool } from "@platformatic/kafka";
 import type { Time } from "../time.ts";
+import { addressOf, connectionPool, openAccess } from "./access.ts";
+import type { KafkaAccess } from "./access.ts";
 import { kafkaFault } from "./faults.ts";
 import { ledTopics } from "./led-topics.ts";
 import type { LedTopics, TopicFacts } from "./led-topics.ts";
@@ -41,20 +43,22 @@ const CONTROL_MS_MAX = 3_000;
 const INFLIGHT_MAX = 100;
 const UNKNOWN_TOPIC = 3;
 
-export function kafkaCluster(bootstrap: readonly Broker[], time: Time): Cluster {
+export function kafkaCluster(
+  bootstrap: readonly Broker[],
+  time: Time,
+  access: KafkaAccess = openAccess,
+): Cluster {
   const pools = new Set<ConnectionPool>();
   let brokers = new Map<number, Broker>();
   let brokersMax = bootstrap.length;
   let listedAtMs = Number.NEGATIVE_INFINITY;
 
   const openPool = (requestMsMax: number): ConnectionPool => {
-    const pool = new ConnectionPool("stampede", {
+    const pool = connectionPool(access, {
       connectTimeout: CONNECT_MS_MAX,
       requestTimeout: requestMsMax,
       maxInflights: INFLIGHT_MAX,
     });
-    // Whoever uses a connection is told by its request; nobody else may be brought down by it.
-    pool.on("connecting", ({ connection }) => connection.on("error", () => undefined));
     pools.add(pool);
     return pool;
   };
@@ -88,7 +92,7 @@ export function kafkaCluster(bootstrap: readonly Broker[], time: Time): Cluster 
       try {
         return await pool.get(broker);
       } catch (error) {
-        throw kafkaFault(error, "not-applied", `connecting to ${broker.host}:${broker.port}`);
+        throw kafkaFault(error, "not-applied", `connecting to ${addressOf(broker)}`);
       }
     },
     openPool,

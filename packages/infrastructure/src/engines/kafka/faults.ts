@@ -1,6 +1,7 @@
 import { EngineFault } from "@stampede/domain";
 import type { FaultOutcome } from "@stampede/domain";
-import { GenericError, MultipleErrors } from "@platformatic/kafka";
+import { MultipleErrors } from "@platformatic/kafka";
+import { brokerErrorId, reasonOf } from "./words.ts";
 
 /**
  * Errors with which a leader says that it did not append a batch. NOT_ENOUGH_REPLICAS_AFTER_APPEND
@@ -61,24 +62,14 @@ export function appendFailure(error: unknown): AppendFailure {
 /** The names of the protocol errors in an answer; none where the broker did not answer. */
 function brokerErrorIds(error: unknown): readonly string[] {
   if (error instanceof MultipleErrors) return error.errors.flatMap(brokerErrorIds);
-  if (!(error instanceof GenericError)) return [];
-  const id: unknown = error["apiId"];
-  return typeof id === "string" ? [id] : [];
+  const id = brokerErrorId(error);
+  return id === null ? [] : [id];
 }
 
 /** Wraps what the client threw. */
 export function kafkaFault(error: unknown, outcome: FaultOutcome, doing: string): EngineFault {
   if (error instanceof EngineFault) return error;
-  const ids = brokerErrorIds(error);
-  const reason = ids.length > 0 ? ids.join(", ") : messageOf(error);
-  return new EngineFault("kafka", outcome, `Kafka failed while ${doing}: ${reason}`, {
+  return new EngineFault("kafka", outcome, `Kafka failed while ${doing}: ${reasonOf(error)}`, {
     cause: error,
   });
-}
-
-function messageOf(error: unknown): string {
-  if (error instanceof MultipleErrors && error.errors.length > 0) {
-    return error.errors.map(messageOf).join("; ");
-  }
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,10 +1,12 @@
 import { EngineFault } from "@stampede/domain";
-import type { Broker } from "@platformatic/kafka";
-import { timed } from "../../engines/telemetry.ts";
-import type { RoundTrip } from "../../engines/telemetry.ts";
 import type { Time } from "../../engines/time.ts";
+import { openAccess, parseBrokers } from "../../engines/kafka/access.ts";
+import type { KafkaAccess } from "../../engines/kafka/access.ts";
 import { kafkaCluster } from "../../engines/kafka/cluster.ts";
+import { watchCondition } from "../../engines/kafka/condition.ts";
+import type { Tell } from "../../engines/kafka/condition.ts";
 import type { TopicFacts } from "../../engines/kafka/led-topics.ts";
+import { withAdvice } from "../../engines/kafka/words.ts";
 import { inspectByTwo } from "./agreement.ts";
 import { logFeed } from "./log-feed.ts";
 import type { LogFeed } from "./log-feed.ts";
@@ -14,10 +16,11 @@ import { createLog, deleteLogs, inspectLogs } from "./topics.ts";
 import type { EventLog, LogCondition } from "./topics.ts";
 
 export type Kafka = {
-  /** Whether a broker answered the last time; asked every two seconds, and after a failure at once. */
+  /** See condition.ts; asked every two seconds, and after a failure at once. */
   isUp(): boolean;
   /** Asks now whether a broker answers. Never rejects. */
   probe(): Promise<void>;
+  /** Rejects with `EngineFault` ("not-applied"). The topic may be there all the same. */
   createLog(topic: string): Promise<EventLog>;
   /** See `deleteLogs` of topics.ts. */
   deleteLogs(topics: readonly string[]): Promise<readonly string[]>;
@@ -37,12 +40,11 @@ export type Kafka = {
   [Symbol.asyncDispose](): Promise<void>;
 };
 
-const PROBE_EVERY_MS = 2_000;
 /** Beyond the wait for replicas (3 s), so that the leader's own answer comes first. */
 const PRODUCE_MS_MAX = 4_000;
 /** Events share these connections: one whose replicas lag holds up a quarter of the others. */
 const PRODUCE_POOLS = 4;
-const METADATA: RoundTrip = { engine: "kafka", operation: "metadata" };
+const SILENT: Tell = { warning: () => undefined, error: () => undefined };
 
 /**
  * Opens Kafka at `brokers` ("host:port,host:port"). A cluster that does not answer is no failure
@@ -51,40 +53,37 @@ const METADATA: RoundTrip = { engine: "kafka", operation: "metadata" };
 export async function openKafka(options: {
   readonly brokers: string;
   readonly time: Time;
+  readonly access?: KafkaAccess;
+  readonly tell?: Tell;
 }): Promise<Kafka> {
-  const cluster = kafkaCluster(parseBrokers(options.brokers), options.time);
+  const { time, access = openAccess, tell = SILENT } = options;
+  const bootstrap = parseBrokers(options.brokers);
+  if (access.sasl?.mechanism === "PLAIN" && access.tls === null) {
+    tell.warning(
+      "KAFKA_SASL_MECHANISM=PLAIN without KAFKA_TLS=on: whoever is on the way to Kafka can read the " +
+        "password. Use TLS, or SCRAM-SHA-256.",
+    );
+  }
+  const cluster = kafkaCluster(bootstrap, time, access);
   const producePools = Array.from({ length: PRODUCE_POOLS }, () =>
     cluster.openPool(PRODUCE_MS_MAX),
   );
   const feed = logFeed(cluster);
-  let up = false;
-  let closed = false;
+  const condition = watchCondition(cluster, { bootstrap, access, tell });
+  const { isUp, probe } = condition;
   let writers = 0;
-  let probing: Promise<void> | null = null;
-
-  const probeOnce = async (): Promise<void> => {
-    try {
-      await timed(METADATA, async () => cluster.refresh());
-      up = !closed;
-    } catch (error) {
-      // Being away is an answer too: `isUp` tells it.
-      if (!(error instanceof EngineFault)) throw error;
-      up = false;
-    }
-  };
-  const probe = async (): Promise<void> => {
-    probing ??= probeOnce().finally(() => {
-      probing = null;
-    });
-    return probing;
-  };
   await probe();
-  const endProbing = options.time.every(PROBE_EVERY_MS, () => void probe());
 
   const kafka: Kafka = {
-    isUp: () => up,
+    isUp,
     probe,
-    createLog: async (topic) => createLog(cluster, topic),
+    async createLog(topic) {
+      // A topic that is made and cannot be used would be in the way of nobody knows whom.
+      if (!isUp()) await probe();
+      const trouble = condition.trouble();
+      if (trouble !== null) throw new EngineFault("kafka", "not-applied", withAdvice(trouble));
+      return createLog(cluster, topic);
+    },
     deleteLogs: async (topics) => deleteLogs(cluster, topics),
     inspectLogs: async (logs, { byTwo, retention }) =>
       (byTwo ? inspectByTwo : inspectLogs)(cluster, logs, { retention }),
@@ -98,6 +97,7 @@ export async function openKafka(options: {
           try {
             return await writer.append(batch);
           } catch (error) {
+            condition.noteFailure(error);
             void probe();
             throw error;
           }
@@ -107,25 +107,12 @@ export async function openKafka(options: {
     openReader: feed.openReader,
     watch: feed.watch,
     async close() {
-      closed = true;
-      up = false;
-      endProbing();
+      const ended = condition.close();
       await feed.close();
       await cluster.close();
-      await probing;
+      await ended;
     },
     [Symbol.asyncDispose]: async () => kafka.close(),
   };
   return kafka;
-}
-
-function parseBrokers(text: string): Broker[] {
-  return text.split(",").map((part) => {
-    const url = URL.parse(`kafka://${part.trim()}`);
-    if (url === null || url.hostname === "") {
-      throw new Error(`"${part}" names no Kafka broker; write host:port, several with commas`);
-    }
-    const host = url.hostname.replace(/^\[(?<address>.*)\]$/, "$<address>");
-    return { host, port: url.port === "" ? 9_092 : Number(url.port) };
-  });
 }

@@ -3,7 +3,6 @@
 import { EngineFault } from "@stampede/domain";
 import {
   ConfigResourceTypes,
-  createTopicsV7,
   deleteTopicsV6,
   describeConfigsV4,
   listOffsetsV7,
@@ -13,6 +12,7 @@ import type { Broker, Connection } from "@platformatic/kafka";
 import type { Cluster } from "../../engines/kafka/cluster.ts";
 import type { TopicFacts } from "../../engines/kafka/led-topics.ts";
 import { kafkaFault } from "../../engines/kafka/faults.ts";
+import { createTopic } from "../../engines/kafka/topic-creation.ts";
 
 export type EventLog = { readonly topic: string; readonly topicId: string };
 
@@ -20,15 +20,12 @@ type LogEnds = { readonly start: number | undefined; readonly end: number | unde
 
 type ListOffsetsResponse = Awaited<ReturnType<typeof listOffsetsV7.api.async>>;
 
-const CREATE_MS_MAX = 3_000;
 const DELETE_MS_MAX = 2_500;
 /** By name, not by id. */
 const NO_ID = "00000000-0000-0000-0000-000000000000";
 const UNKNOWN_TOPIC = 3;
 const LEADER_MS_MAX = 10_000;
 const LEADER_POLL_MS = 5;
-/** Brokers come and go seldom; how many there were at most is what counts. */
-const BROKERS_MS_MAX = 10_000;
 
 const LATEST = -1n;
 const EARLIEST = -2n;
@@ -40,39 +37,7 @@ const RETENTION = ["retention.ms", "retention.bytes", "cleanup.policy"];
  * ("not-applied"): a topic that was made nevertheless is nobody's.
  */
 export async function createLog(cluster: Cluster, topic: string): Promise<EventLog> {
-  await cluster.refresh(BROKERS_MS_MAX);
-  // Not by those that answer now: a log made while one of three is down would have one copy for ever.
-  // Kafka then refuses three, and the event is made when they are back.
-  const replicated = cluster.brokersMax() >= 3;
-  const connection = await cluster.connectAny();
-  try {
-    await createTopicsV7.api.async(
-      connection,
-      [
-        {
-          name: topic,
-          numPartitions: 1,
-          replicationFactor: replicated ? 3 : 1,
-          assignments: [],
-          configs: [
-            { name: "retention.ms", value: "-1" },
-            { name: "retention.bytes", value: "-1" },
-            { name: "cleanup.policy", value: "delete" },
-            { name: "min.insync.replicas", value: replicated ? "2" : "1" },
-            { name: "unclean.leader.election.enable", value: "false" },
-            // Whatever somebody sends, the broker stores in a form that we can read.
-            { name: "compression.type", value: "uncompressed" },
-            // By the broker's clock: a wrong clock of ours would have its records refused.
-            { name: "message.timestamp.type", value: "LogAppendTime" },
-          ],
-        },
-      ],
-      CREATE_MS_MAX,
-      false,
-    );
-  } catch (error) {
-    throw kafkaFault(error, "not-applied", `creating topic ${topic}`);
-  }
+  await createTopic(cluster, topic, { validateOnly: false });
   return waitForLeader(cluster, topic);
 }
 
