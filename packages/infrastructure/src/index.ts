@@ -1,5 +1,4 @@
 export { checkEngines } from "./check-engines.ts";
-export type { Finding } from "./engines/finding.ts";
 export { EVENTS_TOLD_MAX, worstEvents } from "./engines/measure.ts";
 export { listenToFacts } from "./engines/telemetry.ts";
 export { systemTime } from "./engines/time.ts";
