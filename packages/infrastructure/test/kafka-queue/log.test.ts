@@ -256,37 +256,6 @@ describe("the log of an event", { skip: missing("kafka") }, () => {
   });
 });
 
-describe("a Kafka that is away", () => {
-  test("does not keep the service from starting, and isUp says so", async (t) => {
-    const kafka = await openKafka({ brokers: "127.0.0.1:1", time: systemTime });
-    t.after(async () => kafka.close());
-    assert.equal(kafka.isUp(), false);
-    await assert.rejects(kafka.createLog("stampede.x.y"), isFault("not-applied"));
-    const writer = kafka.openWriter("stampede.x.y", () => undefined);
-    await assert.rejects(writer.append(batchOf(1)), isFault("not-applied"));
-  });
-
-  test("makes no log with fewer copies when only some of its brokers are away", async (t) => {
-    const kafka = await openKafka({
-      brokers: `${testEngine("kafka")},127.0.0.1:1,127.0.0.1:2`,
-      time: systemTime,
-    });
-    t.after(async () => kafka.close());
-    assert.equal(kafka.isUp(), true);
-    await assert.rejects(kafka.createLog("stampede.x.z"), (error) => {
-      assert.match(String(error), /INVALID_REPLICATION_FACTOR: .*replication factor 3/);
-      return isFault("not-applied")(error);
-    });
-  });
-
-  test("is named by what an operator wrote", async () => {
-    await assert.rejects(
-      openKafka({ brokers: "", time: systemTime }),
-      /names no Kafka broker; write host:port/,
-    );
-  });
-});
-
 async function openLog(t: TestContext): Promise<{ readonly kafka: Kafka; readonly log: EventLog }> {
   const kafka = await openKafka({ brokers: testEngine("kafka"), time: systemTime });
   t.after(async () => kafka.close());

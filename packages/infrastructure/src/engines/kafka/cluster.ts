@@ -42,6 +42,7 @@ const CONNECT_MS_MAX = 2_000;
 const CONTROL_MS_MAX = 3_000;
 const INFLIGHT_MAX = 100;
 const UNKNOWN_TOPIC = 3;
+const SILENT_MS = 30_000;
 
 export function kafkaCluster(
   bootstrap: readonly Broker[],
@@ -63,6 +64,7 @@ export function kafkaCluster(
     return pool;
   };
   const control = openPool(CONTROL_MS_MAX);
+  const silent = silentBrokers(time);
 
   const cluster: Cluster = {
     time,
@@ -73,8 +75,9 @@ export function kafkaCluster(
     brokersMax: () => brokersMax,
     brokers: () => [...brokers.values()],
     async describe(topics, from) {
-      const asked = from === undefined ? cluster.connectAny() : cluster.connectControl(from);
-      const metadata = await askMetadata(await asked, topics);
+      const metadata = await (from === undefined
+        ? askSomebody(cluster, silent, topics)
+        : askMetadata(await cluster.connectControl(from), topics));
       brokers = new Map(metadata.brokers.map(({ nodeId, host, port }) => [nodeId, { host, port }]));
       brokersMax = Math.max(brokersMax, brokers.size);
       listedAtMs = time.nowMs();
@@ -82,7 +85,7 @@ export function kafkaCluster(
     },
     async connectAny() {
       try {
-        return await control.getFirstAvailable([...bootstrap, ...brokers.values()]);
+        return await control.getFirstAvailable(silent.last([...bootstrap, ...brokers.values()]));
       } catch (error) {
         throw kafkaFault(error, "not-applied", "connecting");
       }
@@ -105,6 +108,47 @@ export function kafkaCluster(
     },
   };
   return cluster;
+}
+
+type SilentBrokers = {
+  note(broker: Addressed): void;
+  last(brokers: readonly Broker[]): Broker[];
+};
+
+/** Those that did not answer a while ago, so that others are asked first. */
+function silentBrokers(time: Time): SilentBrokers {
+  const untilMs = new Map<string, number>();
+  const isSilent = (broker: Broker): boolean =>
+    time.nowMs() < (untilMs.get(addressed(broker)) ?? -Infinity);
+  return {
+    note(broker) {
+      untilMs.set(addressed(broker), time.nowMs() + SILENT_MS);
+    },
+    last: (brokers) => brokers.toSorted((a, b) => Number(isSilent(a)) - Number(isSilent(b))),
+  };
+}
+
+/** One that takes connections and does not answer must not stand for all of them. */
+async function askSomebody(
+  cluster: Pick<Cluster, "connectAny">,
+  silent: SilentBrokers,
+  topics: readonly string[],
+): Promise<Metadata> {
+  const first = await cluster.connectAny();
+  try {
+    return await askMetadata(first, topics);
+  } catch (error) {
+    silent.note(first);
+    const second = await cluster.connectAny();
+    if (addressed(first) === addressed(second)) throw error;
+    return askMetadata(second, topics);
+  }
+}
+
+type Addressed = { readonly host?: string | undefined; readonly port?: number | undefined };
+
+function addressed({ host, port }: Addressed): string {
+  return `${host}:${port}`;
 }
 
 type Metadata = Awaited<ReturnType<typeof metadataV12.api.async>>;
