@@ -3,10 +3,12 @@ import { isIP } from "node:net";
 import { ConnectionPool } from "@platformatic/kafka";
 import type { Broker } from "@platformatic/kafka";
 
+export const saslMechanisms = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] as const;
+
 export type KafkaAccess = {
   /** Null: brokers are not told who we are, or by the client certificate only. */
   readonly sasl: {
-    readonly mechanism: "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512";
+    readonly mechanism: (typeof saslMechanisms)[number];
     readonly username: string;
     readonly password: string;
   } | null;

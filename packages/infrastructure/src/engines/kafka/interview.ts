@@ -17,7 +17,7 @@ import {
   produceV9,
 } from "@platformatic/kafka";
 import type { Broker } from "@platformatic/kafka";
-import { addressOf, serverNameOf, tlsOptionsOf } from "./access.ts";
+import { addressOf, saslMechanisms, serverNameOf, tlsOptionsOf } from "./access.ts";
 import type { KafkaAccess } from "./access.ts";
 import { reasonOf } from "./words.ts";
 
@@ -27,6 +27,9 @@ const HEAD_BYTES = 8;
 const API_VERSIONS = 18;
 const SASL_HANDSHAKE = 17;
 const ILLEGAL_SASL_STATE = 34;
+
+const lacksRequest = (name: string): string => `it has no ${name}`;
+const NO_PRODUCE = lacksRequest("Produce");
 
 /** The requests that are sent; each in this version only. */
 const needed = Object.entries({
@@ -62,11 +65,14 @@ export async function interview(broker: Broker, access: KafkaAccess): Promise<st
   const socket = open(broker, access);
   try {
     const missing = missingVersions(await ask(socket, request(API_VERSIONS, 0)));
+    if (missing.includes(NO_PRODUCE)) return "a controller answers there, and no broker";
     if (missing.length > 0) return `this Kafka is too old: ${missing.join(", ")}`;
     if (access.sasl !== null) return null;
     const offered = mechanisms(await ask(socket, request(SASL_HANDSHAKE, 1, "PLAIN")));
     if (offered === null) return null;
-    return `it wants sign-in by SASL, and offers ${offered.join(", ")}`;
+    const knows = saslMechanisms.some((mechanism) => offered.includes(mechanism));
+    const known = knows ? "" : ", none of which is spoken here";
+    return `it wants sign-in by SASL, and offers ${offered.join(", ")}${known}`;
   } catch (error) {
     return reasonOf(error);
   } finally {
@@ -158,7 +164,7 @@ function missingVersions(answer: Buffer): readonly string[] {
   }
   return needed.flatMap(({ name, key, version }) => {
     const bounds = spoken.get(key);
-    if (bounds === undefined) return [`it has no ${name}`];
+    if (bounds === undefined) return [lacksRequest(name)];
     const fits = bounds.min <= version && version <= bounds.max;
     return fits
       ? []

@@ -33,6 +33,8 @@ function wanted(replicated: boolean): Readonly<Record<string, string>> {
     "unclean.leader.election.enable": "false",
     // Whatever somebody sends, the broker stores in a form that we can read.
     "compression.type": "uncompressed",
+    // A crowd's batch has half of it; a cluster may be set to less.
+    "max.message.bytes": "1048588",
     // By the broker's clock: a wrong clock of ours would have its records refused.
     "message.timestamp.type": "LogAppendTime",
   };

@@ -69,8 +69,18 @@ const advices: readonly (readonly [words: RegExp, advice: string])[] = [
   [/SASL_AUTHENTICATION_FAILED/, "Check KAFKA_USERNAME, KAFKA_PASSWORD and KAFKA_SASL_MECHANISM"],
   [/UNSUPPORTED_SASL_MECHANISM/, "Set KAFKA_SASL_MECHANISM to one that the broker offers"],
   [/ILLEGAL_SASL_STATE/, "There is no sign-in at this port: leave KAFKA_SASL_MECHANISM out"],
+  [/none of which is spoken/, "Use a listener that takes PLAIN or SCRAM"],
   [/wants sign-in/, "Set KAFKA_SASL_MECHANISM, KAFKA_USERNAME and KAFKA_PASSWORD"],
-  [/something else than Kafka/, "Name the port of a Kafka broker in KAFKA_BROKERS"],
+  [
+    /something else than Kafka|controller answers|ends the connection instead/,
+    "Name the port of a Kafka broker in KAFKA_BROKERS",
+  ],
+  [
+    /MESSAGE_TOO_LARGE|RECORD_LIST_TOO_LARGE/,
+    "Set max.message.bytes of the topics, and message.max.bytes of the brokers, to 1048588 or more",
+  ],
+  [/THROTTLING_QUOTA_EXCEEDED/, "Raise this user's quota, or make fewer events at a time"],
+  [/POLICY_VIOLATION/, "Ask whoever runs this Kafka: a rule of theirs forbids it"],
   [/is too old/, "Use Kafka 3.3 or newer"],
   [
     /sends its clients to/,

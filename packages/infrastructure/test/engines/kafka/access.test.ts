@@ -69,6 +69,11 @@ describe("a Kafka of somebody else", { skip: missing("kafka") || missingOpenssl(
       /wants sign-in by SASL, and offers PLAIN, SCRAM-SHA-\d+, SCRAM-SHA-\d+\. Set KAFKA_SASL/,
     ],
     [
+      "that is a controller",
+      () => [own().brokers.controller, openAccess],
+      /a controller answers there, and no broker\. Name the port of a Kafka broker/,
+    ],
+    [
       "that does not know the password",
       () => [own().brokers.sasl, signedInAs("admin", "SCRAM-SHA-256", "wrong")],
       /SASL_AUTHENTICATION_FAILED: .*invalid credentials.*Check KAFKA_USERNAME, KAFKA_PASSWORD/,
@@ -152,6 +157,11 @@ describe("a port that is no Kafka's", () => {
       /does not answer within 2000 ms\. Check that this machine may/,
     ],
     [
+      "a Kafka that takes tokens only",
+      (socket) => socket.on("data", (question: Buffer) => answerAsTokenKafka(socket, question)),
+      /offers OAUTHBEARER, none of which is spoken here\. Use a listener that takes PLAIN or SCRAM/,
+    ],
+    [
       "an old Kafka, which ends the connection and tells its versions when it is asked for them",
       (socket) => socket.on("data", (question: Buffer) => answerAsOldKafka(socket, question)),
       /this Kafka is too old: .*it speaks Metadata 0 to 9, and 12 is needed.*Use Kafka 3\.3/,
@@ -176,24 +186,37 @@ describe("a port that is no Kafka's", () => {
 
 /** As Kafka 2.5 does: only ApiVersions is answered, with what it spoke. */
 function answerAsOldKafka(socket: Socket, question: Buffer): void {
-  if (question.readInt16BE(4) !== 18) {
-    socket.destroy();
-    return;
-  }
-  const spoken = [
-    [0, 0, 8],
-    [1, 0, 11],
-    [2, 0, 5],
-    [3, 0, 9],
-    [19, 0, 5],
-    [20, 0, 4],
-    [22, 0, 3],
-    [32, 0, 2],
-  ];
-  const answer = Buffer.alloc(14 + spoken.length * 6);
-  answer.writeInt32BE(answer.length - 4);
-  answer.writeInt32BE(question.readInt32BE(8), 4);
-  answer.writeInt32BE(spoken.length, 10);
-  spoken.flat().forEach((number, n) => answer.writeInt16BE(number, 14 + n * 2));
-  socket.write(answer);
+  if (question.readInt16BE(4) !== API_VERSIONS) socket.destroy();
+  else socket.write(spoken(question, [8, 11, 5, 9, 5, 4, 3, 2]));
+}
+
+/** As a Kafka whose only listener takes tokens: it answers before sign-in what every Kafka does. */
+function answerAsTokenKafka(socket: Socket, question: Buffer): void {
+  const key = question.readInt16BE(4);
+  if (key === API_VERSIONS) socket.write(spoken(question, [12, 17, 10, 13, 7, 6, 5, 4]));
+  else if (key === SASL_HANDSHAKE) {
+    const UNSUPPORTED = "\0\u0021";
+    socket.write(answerTo(question, Buffer.from(`${UNSUPPORTED}\0\0\0\u0001\0\u000bOAUTHBEARER`)));
+  } else socket.destroy();
+}
+
+const API_VERSIONS = 18;
+const SASL_HANDSHAKE = 17;
+
+/** Of Produce, Fetch, ListOffsets, Metadata, topics made and deleted, InitProducerId, DescribeConfigs. */
+function spoken(question: Buffer, versions: readonly number[]): Buffer {
+  const keys = [0, 1, 2, 3, 19, 20, 22, 32];
+  const body = Buffer.alloc(6 + keys.length * 6);
+  body.writeInt32BE(keys.length, 2);
+  keys
+    .flatMap((key, n) => [key, 0, versions[n] ?? 0])
+    .forEach((number, n) => body.writeInt16BE(number, 6 + n * 2));
+  return answerTo(question, body);
+}
+
+function answerTo(question: Buffer, body: Buffer): Buffer {
+  const head = Buffer.alloc(8);
+  head.writeInt32BE(4 + body.length);
+  head.writeInt32BE(question.readInt32BE(8), 4);
+  return Buffer.concat([head, body]);
 }

@@ -67,8 +67,8 @@ export async function claimAndRead(kafka: Kafka, claims: number): ReturnType<Kaf
   return log;
 }
 
-export function batchOf(n: number): RecordBatch {
-  return encodeClaims([{ eventId: spring, userId: person(n) }]);
+export function batchOf(...persons: readonly number[]): RecordBatch {
+  return encodeClaims(persons.map((n) => ({ eventId: spring, userId: person(n) })));
 }
 
 export function nameOf(): string {

@@ -25,7 +25,7 @@ type ListenerName = (typeof listenerNames)[number];
 
 export type OwnKafka = {
   /** "host:port" of each listener; `plain` asks for nothing. */
-  readonly brokers: Readonly<Record<ListenerName | "plain", string>>;
+  readonly brokers: Readonly<Record<ListenerName | "plain" | "controller", string>>;
   /** PEM texts: who vouches for the brokers, and the certificate and key of a client. */
   readonly pem: { readonly ca: string; readonly cert: string; readonly key: string };
   /** Files of the same. */
@@ -79,9 +79,15 @@ export async function startOwnKafka(
     await rm(dataFolder, { recursive: true, force: true });
   });
   const { port, url } = running;
+  const [, controllerPort] =
+    /\[(?:\d+),(\d+)\]/.exec(readFileSync(join(dataFolder, "kafka", "ports.json"), "utf8")) ?? [];
   const addresses = [...ports].map(([name, at]) => [name, `${hostOf(name)}:${at}`]);
   return {
-    brokers: { ...Object.fromEntries(addresses), plain: url },
+    brokers: {
+      ...Object.fromEntries(addresses),
+      plain: url,
+      controller: `127.0.0.1:${controllerPort}`,
+    },
     pem: {
       ca: readFileSync(files.ca, "utf8"),
       cert: readFileSync(files.cert, "utf8"),
@@ -158,6 +164,7 @@ function configured(
     ...["plain", "scram-sha-256"].map(
       (mechanism) => `listener.name.session.${mechanism}.connections.max.reauth.ms=1500`,
     ),
+    "message.max.bytes=65536",
     "ssl.keystore.type=PEM",
     `ssl.keystore.location=${files.store}`,
     "ssl.truststore.type=PEM",

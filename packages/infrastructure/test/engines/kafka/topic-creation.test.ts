@@ -14,7 +14,7 @@ import { nameOf, open } from "./foreign-kafka.ts";
 
 describe("a topic", { skip: missing("kafka") }, () => {
   test("is made without the settings that a cluster keeps for itself, and that is told", async (t) => {
-    const brokers = await startChangingProxy(t, "uncompressed", "uncompressex");
+    const brokers = await startChangingProxy(t, "uncompressed", "decompressed");
     const { kafka, told } = await open(t, brokers, openAccess);
     assert.deepEqual(told.errors, []);
     assert.match(
