@@ -4,6 +4,8 @@ import { readJwt } from "./jwt-settings.ts";
 import type { JwtAuth, SettingsReader } from "./jwt-settings.ts";
 import { readKafka } from "./kafka-settings.ts";
 import type { KafkaSettings } from "./kafka-settings.ts";
+import { openDoorFault } from "./open-door.ts";
+import { settingsOf } from "./secret-files.ts";
 
 type Role = "all" | "api" | "decider";
 
@@ -71,10 +73,13 @@ const ROLES: readonly Role[] = ["all", "api", "decider"];
 /** Reads the environment and lists every fault in it together. An empty variable counts as unset. */
 export function readConfig(environment: Environment): ConfigReading {
   const faults: string[] = [];
-  const read: Read = (name) => environment[name]?.trim() || null;
+  const read: Read = settingsOf(environment, faults);
 
+  const host = read("HOST") ?? "127.0.0.1";
   const whole = (name: string, bounds: Whole): number => readWhole(name, bounds, { read, faults });
   const auth = readAuth({ read, whole, faults });
+  const openDoor = openDoorFault(host, read("LET_ANYBODY_BE_ANYBODY"));
+  if (openDoor !== null && auth?.kind === "dev") faults.push(openDoor);
   const databaseUrl = read("DATABASE_URL") ?? "";
   if (databaseUrl === "") {
     faults.push("DATABASE_URL is not set: name a PostgreSQL, or let `npm start` run its own");
@@ -106,7 +111,7 @@ export function readConfig(environment: Environment): ConfigReading {
   if (faults.length > 0 || role === undefined || auth === null) return { ok: false, faults };
   const config: Config = {
     port,
-    host: read("HOST") ?? "127.0.0.1",
+    host,
     databaseUrl,
     redisUrl,
     ...kafka,

@@ -14,6 +14,7 @@ test("reads a whole environment", () => {
   const reading = readConfig({
     PORT: "8080",
     HOST: "0.0.0.0",
+    LET_ANYBODY_BE_ANYBODY: "yes",
     DATABASE_URL,
     REDIS_URL: "redis://localhost:6379",
     KAFKA_BROKERS: "a:9092, b:9092",
