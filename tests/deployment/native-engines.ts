@@ -1,7 +1,7 @@
 // The engines of a compose deployment as plain processes: the same settings files, the same commands.
 // What differs is said here, piece by piece, and a piece that is not found fails: addresses, folders,
 // where a program lies, and for Kafka the flags that make a Java start quickly.
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { until } from "@stampede/launcher/testing";
 import {
@@ -12,9 +12,10 @@ import {
   startPostgres,
   type KafkaProgram,
 } from "@stampede/launcher";
-import { fieldsOf, interpolated, listOf, mountsOf, readFile, root } from "./compose-model.ts";
+import { fieldsOf, interpolated, listOf, readFile } from "./compose-model.ts";
 import type { Deployment, Fields } from "./compose-model.ts";
 import { ask } from "./own-database.ts";
+import { placedAt } from "./placed-files.ts";
 import { ownFolder, patience, replacedExactly, runToEnd, start } from "./processes.ts";
 import type { Cleanup, Running } from "./processes.ts";
 
@@ -76,10 +77,10 @@ export function environmentOf(service: Fields, values: Values): Record<string, s
   );
 }
 
-function mountedText(service: Fields, target: string): string {
-  const mount = mountsOf(service).find((one) => one.target === target);
-  if (mount === undefined) throw new Error(`nothing is mounted at ${target}`);
-  return readFile(mount.source);
+function placedText(service: Fields, path: string): string {
+  const place = placedAt(service, path);
+  if (place === null) throw new Error(`nothing lies at ${path}`);
+  return readFile(place);
 }
 
 /** PostgreSQL with the flags of the service's command, and its scripts run. */
@@ -98,14 +99,13 @@ async function nativePostgres(
   );
   const postgres = await startPostgres({ dataFolder: options.folder, settings });
   t.after(() => postgres.stop());
-  const folder = mountsOf(service).find(({ target }) => target === "/docker-entrypoint-initdb.d");
-  const script = readFileSync(join(root, folder?.source ?? "", "10-exporter.sql"), "utf8");
-  const password = environmentOf(service, options.values)["POSTGRES_EXPORTER_PASSWORD"];
+  const script = placedText(service, "/docker-entrypoint-initdb.d/10-exporter.sql");
+  const password = options.values["POSTGRES_EXPORTER_PASSWORD"];
   // psql's own words; there is no psql here.
   await ask(
     postgres.url,
     replacedExactly(script, [
-      ["\\getenv exporter_password POSTGRES_EXPORTER_PASSWORD\n", "", 1],
+      ["\\set exporter_password `cat /secrets/exporter/password`\n", "", 1],
       [":'exporter_password'", `'${password}'`, 1],
     ]),
   );
@@ -125,7 +125,7 @@ async function nativeRedis(
   const port = await freePort();
   mkdirSync(options.folder);
   const path = join(options.folder, "redis.conf");
-  const conf = mountedText(service, "/etc/stampede/redis.conf");
+  const conf = placedText(service, "/etc/stampede/redis.conf");
   writeFileSync(
     path,
     replacedExactly(conf, [
@@ -135,10 +135,13 @@ async function nativeRedis(
     ]),
   );
   const [shell = "", flag = "", text = ""] = listOf(service["command"]);
+  const password = options.values["REDIS_PASSWORD"] ?? "";
+  const replicas = options.master === undefined ? 0 : 1;
   const script = replacedExactly(interpolated(text, options.values), [
+    ["$(cat /secrets/redis/password)", password, 1 + replicas],
     ["exec redis-server ", `exec ${await findRedis()} `, 1],
     ["/etc/stampede/redis.conf", path, 1],
-    ["--replicaof redis 6379", `--replicaof 127.0.0.1 ${options.master}`, options.master ? 1 : 0],
+    ["--replicaof redis 6379", `--replicaof 127.0.0.1 ${options.master}`, replicas],
   ]);
   const environment = environmentOf(service, options.values);
   const redis = await start(t, {
@@ -156,7 +159,7 @@ async function nativeRedis(
       patience,
     );
   }
-  return { url: `redis://:${environment["REDIS_PASSWORD"]}@127.0.0.1:${port}`, port };
+  return { url: `redis://:${password}@127.0.0.1:${port}`, port };
 }
 
 async function redisSays(port: number): Promise<boolean> {
@@ -187,7 +190,8 @@ async function nativeBrokers(
       const service = serviceOf(deployment, name);
       const home = join(folder, name);
       mkdirSync(home, { recursive: true });
-      const properties = mountedText(service, "/etc/stampede/server.properties");
+      const path = String(fieldsOf(service["environment"])["BROKER_PROPERTIES"]);
+      const properties = placedText(service, path);
       const placed = replacedExactly(properties, [
         ["PLAINTEXT://:9092", `PLAINTEXT://127.0.0.1:${client}`, 1],
         ["CONTROLLER://:9093", `CONTROLLER://127.0.0.1:${controller}`, 1],
@@ -196,7 +200,7 @@ async function nativeBrokers(
         ["/var/lib/kafka/data", join(home, "data"), 1],
       ]);
       writeFileSync(join(home, "server.properties"), placed);
-      const log = mountedText(service, "/etc/stampede/log4j2.properties");
+      const log = placedText(service, "/etc/stampede/log4j2.properties");
       writeFileSync(join(home, "log4j2.properties"), log);
       const running = await startBroker(t, { service, home, kafka, name });
       return { name, address: `127.0.0.1:${client}`, running };
@@ -228,6 +232,7 @@ async function startBroker(
   const java = [...quickly, ...kafka.classPath];
   const placed = (text: string): string =>
     text
+      .replaceAll('"$BROKER_PROPERTIES"', join(home, "server.properties"))
       .replaceAll("/etc/stampede/", `${home}/`)
       .replace('"$KAFKA_CLUSTER_ID"', environment["KAFKA_CLUSTER_ID"] ?? "");
   const words = (text: string | undefined): string[] => placed(text ?? "").split(" ");

@@ -41,6 +41,11 @@ export async function nativeServer(
       PORT: String(port),
       DATABASE_URL: engines.postgres,
       REDIS_URL: engines.redis,
+      // Their addresses hold the passwords, and the volumes of compose are not here.
+      DATABASE_PASSWORD_FILE: "",
+      REDIS_PASSWORD_FILE: "",
+      ADMIN_TOKEN_FILE: "",
+      ADMIN_TOKEN: values["ADMIN_TOKEN"] ?? "",
       KAFKA_BROKERS: engines.brokers.join(","),
     },
     isReady: () => allUp(url),

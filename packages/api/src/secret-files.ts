@@ -1,11 +1,17 @@
 // Secrets in files of their own, as container engines and orchestrators hand them over: they then stand
 // in no environment, which `docker inspect` and crash reports show.
 import { readFileSync } from "node:fs";
-import { unreadable } from "./jwt-keys.ts";
+import { unreadable } from "./key-sources.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** A URL, and the file with the password that belongs into it. */
+/** A secret, and the setting that names the file with it. */
+const wholeFiles: ReadonlyMap<string, string> = new Map([
+  ["ADMIN_TOKEN", "ADMIN_TOKEN_FILE"],
+  ["KAFKA_PASSWORD", "KAFKA_PASSWORD_FILE"],
+]);
+
+/** A URL, and the setting that names the file with the password that belongs into it. */
 const passwordFiles: ReadonlyMap<string, string> = new Map([
   ["DATABASE_URL", "DATABASE_PASSWORD_FILE"],
   ["REDIS_URL", "REDIS_PASSWORD_FILE"],
@@ -27,12 +33,12 @@ export function settingsOf(
     }
     return null;
   };
-  const wholeSecret = (name: string): string | null => {
-    const path = given(`${name}_FILE`);
+  const wholeSecret = (name: string, fileName: string): string | null => {
+    const path = given(fileName);
     const value = given(name);
     if (path === null) return value;
-    if (value === null) return secretOf(`${name}_FILE`, path);
-    faults.push(`${name} and ${name}_FILE are both set: leave one of them out`);
+    if (value === null) return secretOf(fileName, path);
+    faults.push(`${name} and ${fileName} are both set: leave one of them out`);
     return value;
   };
   const withPassword = (name: string, fileName: string): string | null => {
@@ -55,8 +61,9 @@ export function settingsOf(
     return parsed.href;
   };
   return (name) => {
-    const fileName = passwordFiles.get(name);
-    if (fileName !== undefined) return withPassword(name, fileName);
-    return name === "ADMIN_TOKEN" ? wholeSecret(name) : given(name);
+    const wholeFile = wholeFiles.get(name);
+    if (wholeFile !== undefined) return wholeSecret(name, wholeFile);
+    const passwordFile = passwordFiles.get(name);
+    return passwordFile === undefined ? given(name) : withPassword(name, passwordFile);
   };
 }

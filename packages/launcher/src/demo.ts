@@ -1,5 +1,7 @@
-// What compose.yaml's one-shot service runs: node demo.ts URL, with ADMIN_TOKEN in the environment.
+// What compose.yaml's one-shot service runs: node demo.ts URL, with the operator's token
+// in ADMIN_TOKEN or in the file that ADMIN_TOKEN_FILE names.
 // Ends with 1 when an event could not be made, so that it is started again.
+import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { makeDemoEvents } from "./demo-events.ts";
 import { fieldsOf } from "./private-file.ts";
@@ -9,7 +11,8 @@ const pollMs = 250;
 const answerMsMax = 5_000;
 
 const [url] = process.argv.slice(2);
-const adminToken = process.env["ADMIN_TOKEN"];
+const { ADMIN_TOKEN, ADMIN_TOKEN_FILE } = process.env;
+const adminToken = ADMIN_TOKEN_FILE ? readFileSync(ADMIN_TOKEN_FILE, "utf8").trim() : ADMIN_TOKEN;
 if (url === undefined || !adminToken) {
   console.error("Usage: ADMIN_TOKEN=... node demo.ts URL (of a running Stampede)");
   process.exit(2);
