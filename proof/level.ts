@@ -11,6 +11,7 @@ const PROOF_ALONE = [
   "proof/simulation/conformance-*.test.ts",
   "lab/test/jmeter.engines.test.ts",
   "tests/deployment/stopping.test.ts",
+  "proof/containers/containers.test.ts",
 ];
 /** What both run, each with its own numbers. */
 const BY_NUMBER = [

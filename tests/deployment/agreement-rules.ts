@@ -201,8 +201,8 @@ export function kafkaAgrees(
 ): readonly string[] {
   const brokers = Object.entries(deployment.services).flatMap(([name, service]) => {
     const path = fieldsOf(service["environment"])["BROKER_PROPERTIES"];
-    if (path === undefined) return [];
-    const source = placedAt(service, String(path)) ?? "nowhere";
+    if (typeof path !== "string") return [];
+    const source = placedAt(service, path) ?? "nowhere";
     return [{ name, settings: propertiesOf(read(source)) }];
   });
   const voters = brokers.map(({ name, settings }) => `${settings["node.id"]}@${name}:9093`);

@@ -187,15 +187,6 @@ export function memoryHolds(serverFlags: readonly string[]): Rule {
   });
 }
 
-/** AUTH=dev on every address is said only where the one door is published on the loopback. */
-export const openDoors: Rule = (deployment) => {
-  const { services } = deployment;
-  const open = Object.values(services).some(
-    (service) => fieldsOf(service["environment"])["LET_ANYBODY_BE_ANYBODY"] !== undefined,
-  );
-  return open ? portsOnLoopback(deployment).map((fault) => `anybody may be anybody: ${fault}`) : [];
-};
-
 /** Every rule that needs nothing but the deployment. */
 export const rules: readonly Rule[] = [
   pinnedImages,
@@ -208,5 +199,4 @@ export const rules: readonly Rule[] = [
   dependencies,
   literalSecrets,
   secretVolumes,
-  openDoors,
 ];

@@ -48,7 +48,7 @@ describe(".dockerignore", () => {
 
 describe("the Dockerfile", () => {
   const plantings: readonly (readonly [string, string, string, RegExp])[] = [
-    ["copies what is not there", "COPY web/public", "COPY web/pages", /no such file/],
+    ["copies what is not there", "755 web/public", "755 web/pages", /no such file/],
     [
       "runs other flags than the server's",
       "--max-old-space-size=1024",

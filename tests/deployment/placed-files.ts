@@ -4,10 +4,10 @@ import type { Fields, Mount } from "./compose-model.ts";
 import { copiesOf, instructionsOf, stageOf } from "./image-rules.ts";
 
 /** What a service's own image holds of the project. */
-export function copiesFor(service: Fields): readonly Mount[] {
-  const target = fieldsOf(service["build"])["target"];
-  if (target === undefined) return [];
-  const stage = stageOf(instructionsOf(readFile("deploy/Dockerfile")), String(target));
+function copiesFor(service: Fields): readonly Mount[] {
+  const { target } = fieldsOf(service["build"]);
+  if (typeof target !== "string") return [];
+  const stage = stageOf(instructionsOf(readFile("deploy/Dockerfile")), target);
   return copiesOf(stage).map((copy) => ({ ...copy, mode: "ro" }));
 }
 
