@@ -77,7 +77,7 @@ export function jwtIdentity(pins: JwtPins): Identity {
 async function verify(caller: Caller, pins: JwtPins): Promise<Verdict> {
   const verdict = await judge(caller, pins);
   if (!verdict.ok && "why" in verdict.refusal && verdict.refusal.why !== NO_TOKEN) {
-    pins.onRefused?.(String(verdict.refusal.why));
+    pins.onRefused?.(verdict.refusal.why);
   }
   return verdict;
 }

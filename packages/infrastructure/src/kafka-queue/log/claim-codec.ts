@@ -42,8 +42,9 @@ export function claimParts({ eventId, userId }: ClaimRecord): {
 } {
   // Of what a field can hold, JSON escapes a quote and a backslash alone. Where there is none, joining is
   // JSON, in half the time of JSON.stringify, once for each of ten thousand people.
-  const schema = shortIdForm.test(userId) ? SCHEMAS.shortIds : SCHEMAS.anyId;
-  const person = escapedInJson.test(userId) ? JSON.stringify(userId) : `"${userId}"`;
+  const isShort = shortIdForm.test(userId);
+  const schema = isShort ? SCHEMAS.shortIds : SCHEMAS.anyId;
+  const person = isShort || !escapedInJson.test(userId) ? `"${userId}"` : JSON.stringify(userId);
   return {
     key: userId,
     value: `{"schema":${schema},"eventId":"${eventId}","userId":${person}}`,
