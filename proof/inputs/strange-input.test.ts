@@ -13,40 +13,20 @@ import type { Program } from "../support/program.ts";
 import { answersIn, ANSWER_MS_MAX, askRaw, openRaw } from "../faults/support/raw-answers.ts";
 import { until } from "@stampede/launcher/testing";
 import {
+  askEverybody,
+  claimUntilAnswered,
   engineMissing,
   MECHANISMS,
   openSale,
   people,
+  verdict,
   withDatabase,
 } from "../faults/support/sale.ts";
 import type { Sale } from "../faults/support/sale.ts";
+import { LAST_EVENT_IDS, STRANGE_NAMES, STRANGE_PERSONS } from "./strange-values.ts";
 
 const PIPELINED = 100;
 
-/**
- * Names of JavaScript's own, of files, of nothing; subjects as providers give them; whatever separates or
- * quotes in SQL, Redis, JSON, CSV, a log or an address; and one name in three spellings.
- */
-const STRANGE_PERSONS = [
-  ..."__proto__ constructor prototype toString hasOwnProperty valueOf".split(" "),
-  ..."null undefined NaN true 0 -1 1e3 - _ . .. ~ @ a@b.example --help".split(" "),
-  ..."Ana ana ANA".split(" "),
-  ..."auth0|abc google-oauth2|1 ana+shop@example.com urn:example:person:ana".split(" "),
-  ..."https://id.example/u?x=%20&y=1#me f:9d6c:Ana/B== 00000000-0000-0000-0000-000000000000".split(
-    " ",
-  ),
-  ..."a:b a|b a,b a;b a/b a\\b a'b a\"b a`b a%b a_b a$b a&b a{b} {a,b} [a] (a) <b>a</b> \\ \\\\ \" ' , :".split(
-    " ",
-  ),
-  ...`'--DROP {"$ne":"a"} redis.call('FLUSHALL') *3 $1 %00 \\N \\. \\u0041 $& {userId} =1+1 #`.split(
-    " ",
-  ),
-  "x".repeat(64),
-  "x".repeat(65),
-  "~".repeat(255),
-  '"'.repeat(255),
-  "\\".repeat(255),
-];
 const EMPTY_BODIES = [
   "",
   "Content-Type: application/json\r\n",
@@ -62,38 +42,6 @@ const OBJECTS = [
   ['application/json;charset="UTF-8"', "{}"],
   ["APPLICATION/JSON", "\r\n {\t} \r\n"],
 ] as const;
-const STRANGE_NAMES = [
-  "'; DROP TABLE events; --",
-  '{"level":60,"msg":"MARK"}',
-  "<script>alert(1)</script>",
-  "$1 *3 ${jndi:ldap://a}",
-  "redis.call('FLUSHALL')",
-  "{{7*7}} %s %n %00",
-  "..\\..//etc/passwd",
-  "\u202eright to left\u2066",
-  "line\u2028separator",
-  "\u{1f338}".repeat(50),
-  "e\u0301 is not \u00e9",
-];
-const LAST_EVENT_IDS = [
-  "-1",
-  "0",
-  "abc",
-  "",
-  "1.5",
-  "1e99",
-  "NaN",
-  "null",
-  "__proto__",
-  "9".repeat(30),
-  "9007199254740993",
-  "18446744073709551616",
-  "'; DROP TABLE events",
-  "*",
-  "\u{1f338}",
-  "x".repeat(8_000),
-];
-
 test("strange requests to the real program", { skip: engineMissing() }, async (t) => {
   let output = "";
   const program = await startProgram(
@@ -132,6 +80,19 @@ test("strange requests to the real program", { skip: engineMissing() }, async (t
       }
       const expected = STRANGE_PERSONS.toSorted();
       assert.deepEqual(await personsWithRows(sale, expected.length), expected);
+    });
+
+    await t.test(`${mechanism}: a sale to them at once is right by the referee`, async () => {
+      const limit = Math.floor(STRANGE_PERSONS.length / 2);
+      const sale = await openSale(program, { mechanism, limit });
+      const how = { spreadMs: 100, deadlineMs: 20_000 };
+      const told = await claimUntilAnswered(sale, STRANGE_PERSONS, how);
+      const { violations, stored } = await verdict(sale, [
+        ...told,
+        ...(await askEverybody(sale, told)),
+      ]);
+      assert.deepEqual(violations, []);
+      assert.equal(stored.rows.length, limit);
     });
 
     await t.test(
@@ -252,6 +213,10 @@ async function checkLog(program: Program, output: string): Promise<void> {
     assert.match(line, /^(Stampede listens on|PostgreSQL: up to|AUTH=dev)/);
   assert.ok(!output.includes("MARK"));
   assert.ok(!output.includes(program.adminToken));
+  // Who claims is nobody's business who reads the log.
+  for (const name of ["auth0|", "google-oauth2", "ana+shop", "urn:example"]) {
+    assert.ok(!output.includes(name), name);
+  }
   const codes = await withDatabase(program, async (client) => {
     return (await client.query<{ code: string }>("SELECT code FROM coupon_issues")).rows;
   });
