@@ -115,6 +115,8 @@ function bodyCases(of: Case): BadRequest[] {
     typed("application/xml", '<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;</a>'),
     typed("application/json; charset=utf-16"),
     typed("application/json; charset=latin1"),
+    typed("application/json; charset=euc-kr"),
+    typed("application/json, text/plain"),
     typed(";"),
     compressed("gzip"),
     compressed("br"),

@@ -1,8 +1,9 @@
 // How the edge says no: one hook, one error handler, and one for addresses that do not exist. What never
 // becomes a request is in parser-errors.ts.
+import type { IncomingMessage } from "node:http";
 import { EngineFault } from "@stampede/domain";
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import { headerLines } from "./identity.ts";
+import { BadBody } from "./routes/form.ts";
 import { problemOf, problemOfBug, problemOfFault, PROBLEM_JSON } from "./problems.ts";
 import type { EdgeRefusal, Problem, Refusal } from "./problems.ts";
 
@@ -48,7 +49,8 @@ export function registerErrors(app: FastifyInstance, isDraining: () => boolean):
   });
 
   app.setNotFoundHandler((request, reply) => {
-    const path = request.url.split("?", 1)[0] ?? "";
+    // Also in the form that is sent to proxies, which the router takes as well.
+    const [path = ""] = request.url.replace(/^https?:\/\/[^/?#]*/i, "").split("?", 1);
     const methods = routes.filter((route) => route.path.test(path)).map((route) => route.method);
     const refusal: EdgeRefusal =
       methods.length === 0
@@ -82,12 +84,38 @@ function refuseEarly({ raw }: FastifyRequest, draining: boolean): EdgeRefusal | 
   if (coding !== undefined && (coding.toLowerCase() !== "chunked" || raw.httpVersionMinor === 0)) {
     return { kind: "invalid-request", detail: "The only transfer coding is chunked." };
   }
-  if (raw.httpVersionMinor > 0 && headerLines(raw, "host") !== 1) {
-    return { kind: "invalid-request", detail: "Send one Host header." };
+  if (raw.url === "*" && raw.method !== "OPTIONS") {
+    return { kind: "invalid-request", detail: "The address must begin with a slash." };
   }
+  const wrongLine = wrongHeaderLine(raw);
+  if (wrongLine !== null) return { kind: "invalid-request", detail: wrongLine };
   if ((raw.url?.length ?? 0) > URL_BYTES_MAX) return { kind: "uri-too-long" };
   if (raw.rawHeaders.length > HEADER_LINES_MAX * 2) return { kind: "headers-too-large" };
   return null;
+}
+
+const HOST = /^[\w.~!$&'()*+,;=:%[\]-]*$/;
+
+/**
+ * Of a header that may stand once Node keeps the first line: whoever reads the last one (a proxy, for
+ * instance) would see another person, or another body.
+ */
+function wrongHeaderLine({
+  rawHeaders,
+  headers,
+  httpVersionMinor,
+}: IncomingMessage): string | null {
+  let [hosts, bearers, types] = [0, 0, 0];
+  for (let line = 0; line < rawHeaders.length; line += 2) {
+    const name = rawHeaders[line]?.toLowerCase();
+    if (name === "host") hosts += 1;
+    else if (name === "authorization") bearers += 1;
+    else if (name === "content-type") types += 1;
+  }
+  if (httpVersionMinor > 0 && hosts !== 1) return "Send one Host header.";
+  if (!HOST.test(headers.host ?? "")) return "Host is no name or address.";
+  if (bearers > 1) return "Send one Authorization header.";
+  return types > 1 ? "Send one Content-Type header." : null;
 }
 
 function problemOfError(error: FastifyError, request: FastifyRequest): Problem {
@@ -107,18 +135,31 @@ function problemOfError(error: FastifyError, request: FastifyRequest): Problem {
   return problemOfBug(request.id);
 }
 
+/** In words, where the schema's own would tell of types and patterns. */
+const WRONG_IN_BODY: Readonly<Record<string, string>> = {
+  additionalProperties: "has an unknown field",
+};
+const WRONG_IN_QUERY: Readonly<Record<string, string>> = {
+  type: "is given more than once",
+  pattern: "must be a whole number of at most 16 digits",
+};
+
 /** What the framework refuses for us, by its stable codes; null for anything else, which is a bug. */
 function refusalOfError(error: FastifyError): EdgeRefusal | null {
   if (error.validation !== undefined) {
-    const { instancePath, message, keyword } = error.validation[0] ?? {};
-    const where = `${error.validationContext ?? "request"}${instancePath ?? ""}`;
+    const { instancePath = "", message = "is wrong", keyword = "" } = error.validation[0] ?? {};
+    const context = error.validationContext ?? "request";
     // Never the content: an unknown field's name is the caller's own text.
-    const what =
-      keyword === "additionalProperties" ? "has an unknown field" : (message ?? "is wrong");
-    return { kind: "invalid-request", detail: `${where} ${what}` };
+    const what = (context === "querystring" ? WRONG_IN_QUERY : WRONG_IN_BODY)[keyword] ?? message;
+    return { kind: "invalid-request", detail: `${context}${instancePath} ${what}` };
+  }
+  if (error.code === "FST_ERR_BAD_URL") {
+    const detail = "The address has a percent sign that stands for no text.";
+    return { kind: "invalid-request", detail };
   }
   if (error.code === "FST_ERR_CTP_BODY_TOO_LARGE") return { kind: "payload-too-large" };
   if (error.code === "FST_ERR_CTP_INVALID_MEDIA_TYPE") return { kind: "unsupported-media-type" };
+  if (error instanceof BadBody) return { kind: "invalid-request", detail: error.message };
   if (error.statusCode === 400) {
     return { kind: "invalid-request", detail: "The request is not well formed." };
   }

@@ -30,13 +30,13 @@ export function registerOtherListeners(app: FastifyInstance): void {
 /**
  * With `shared`, other processes of this program listen there too: the kernel spreads connections. Where
  * the host has several addresses, all connections are those of the one server, whose rules then hold on
- * each: what the framework makes for the others is a server without them.
+ * each: what the framework makes for the others is a server without them. Gives where that is.
  */
 export async function listen(
   app: FastifyInstance,
   { host, port, shared }: Pick<Config, "host" | "port"> & { readonly shared: boolean },
   addresses?: readonly string[],
-): Promise<void> {
+): Promise<string> {
   const how = { backlog: BACKLOG, ...(shared ? { exclusive: true, reusePort: true } : {}) };
   const [first = host, ...more] = addresses ?? (await addressesOf(host));
   let at = { host: first, port };
@@ -50,6 +50,7 @@ export async function listen(
   } catch (error) {
     throw errorOfListening(error, at);
   }
+  return more.length === 0 ? app.listeningOrigin : `http://${host}:${at.port}`;
 }
 
 /** Takes connections for a server that listens elsewhere. */

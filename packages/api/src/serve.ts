@@ -74,8 +74,7 @@ export async function serve(
     await drain(app, () => pools.forEach((pool) => pool.turnAway()));
   }, "the HTTP server");
   await host.mayListen(foundation.connections);
-  await listen(app, { ...config, shared: config.workers > 1 });
-  host.listens(app.listeningOrigin);
+  host.listens(await listen(app, { ...config, shared: config.workers > 1 }));
 }
 
 export const check = (config: Config): ReturnType<typeof infrastructure.checkEngines> =>

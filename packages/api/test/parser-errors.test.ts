@@ -113,7 +113,7 @@ for (const address of FAMILIES) {
         ]),
       });
       assert.equal(answer.statusCode, 400);
-      assert.equal(answer.json<{ type: string }>().type, "/problems/invalid-request");
+      assert.equal(answer.json<{ detail: string }>().detail, "The body is not UTF-8.");
     });
   });
 

@@ -8,23 +8,56 @@ const PAGE_SIZE_DEFAULT = 50;
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
+/** What is wrong with a body, in words for whoever sent it. */
+export class BadBody extends Error {
+  override readonly name = "BadBody";
+  readonly statusCode = 400;
+}
+
 /**
  * Parses JSON of valid UTF-8 only: the framework's own parser takes half a character for U+FFFD and
- * would store that. `__proto__` and `constructor.prototype` are refused as by its own.
+ * would store that. `__proto__` and `constructor.prototype` are refused as by its own, and so is a field
+ * that is named twice: of two limits nobody knows which was meant.
  */
 export function strictJson(app: FastifyInstance): FastifyBodyParser<Buffer> {
   const parse = app.getDefaultJsonParser("error", "error");
   return (request, body, done) => {
+    if (!isJson(request.headers["content-type"])) {
+      done(Object.assign(new Error("another charset"), { statusCode: 415 }));
+      return;
+    }
     let text: string;
     try {
       text = utf8.decode(body);
     } catch {
       // Whatever the decoder says of it tells the caller nothing.
-      done(Object.assign(new Error("no UTF-8"), { statusCode: 400 }));
+      done(new BadBody("The body is not UTF-8."));
       return;
     }
-    void parse(request, text, done);
+    void parse(request, text, (error, value) => {
+      if (error !== null) done(new BadBody(text === "" ? "The body is empty." : NO_PLAIN_JSON));
+      else if (namesTwice(text)) done(new BadBody("The body names a field twice."));
+      else done(null, value);
+    });
   };
+}
+
+const NO_PLAIN_JSON = "The body is not JSON, or names __proto__ or constructor.prototype.";
+
+/** Whether a field is named twice anywhere in a text that is JSON. */
+function namesTwice(text: string): boolean {
+  const open: Set<unknown>[] = [];
+  for (const [token, colon] of text.matchAll(/"(?:[^"\\]|\\.)*"(\s*:)?|[{}]/g)) {
+    if (token === "{") open.push(new Set());
+    else if (token === "}") open.pop();
+    else if (colon !== undefined) {
+      const name: unknown = JSON.parse(token.slice(0, -colon.length));
+      const names = open.at(-1);
+      if (names?.has(name) === true) return true;
+      names?.add(name);
+    }
+  }
+  return false;
 }
 
 /** A claim's body is nothing or `{}`. Null where it is. */
@@ -36,8 +69,10 @@ export function refuseClaimBody({ headers, body }: FastifyRequest): EdgeRefusal 
   return isEmptyObject(body) ? null : invalid("The body of a claim must be empty or {}.");
 }
 
-function isJson(contentType: string | undefined): boolean {
-  return /^application\/json\s*(;\s*charset="?utf-8"?\s*)?$/i.test(contentType ?? "");
+/** JSON, in UTF-8 where a charset is named. */
+function isJson(contentType = ""): boolean {
+  const charset = /;\s*charset\s*=\s*"?(?<name>[^";\s]*)/i.exec(contentType)?.groups?.["name"];
+  return /^application\/json\s*(;|$)/i.test(contentType) && /^utf-?8$/i.test(charset ?? "utf-8");
 }
 
 function isEmptyObject(body: Buffer): boolean {
