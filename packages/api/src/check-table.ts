@@ -30,7 +30,7 @@ export function checkTable(findings: readonly Finding[]): string {
       ...(advice === "" ? [] : [`    -> ${oneLine(advice)}`]),
     ];
   });
-  return `${[...lines, "", sumOf(findings), ""].join("\n")}`;
+  return [...lines, "", sumOf(findings), ""].join("\n");
 }
 
 /** Whether a start would use all of them. */

@@ -166,6 +166,26 @@ describe("launcher", { skip: missing("postgres", "redis") }, () => {
     assertNothingRecorded(folder);
   });
 
+  // Red when a check takes a folder that runs, or leaves running what it has started.
+  test("looks at its own engines with --check: those that run, else started and stopped again", async (t) => {
+    const { folder, start } = launcherFolder(t);
+    const alone = start({ args: ["--check"] });
+    assert.equal(await alone.exited, 3);
+    assert.match(alone.output(), /checked .*"DATABASE_URL":"postgres:.*"REDIS_URL":"redis:/);
+    assertNothingRecorded(folder);
+
+    const launcher = start();
+    await launcher.prints(ready);
+    const beside = start({ args: ["--check"] });
+    assert.equal(await beside.exited, 3);
+    assert.match(beside.output(), /Our own engines are those that run on/);
+    const { databaseUrl, redisUrl } = recorded(folder);
+    assert.ok(beside.output().includes(`"DATABASE_URL":"${String(databaseUrl)}"`));
+    assert.ok(beside.output().includes(`"REDIS_URL":"${String(redisUrl)}"`));
+    launcher.signal("SIGINT");
+    assert.equal(await launcher.exited, 0);
+  });
+
   test("without Java says in one line that Kafka is off and what to install; the rest runs", async (t) => {
     const { folder, start } = launcherFolder(t);
     const tools = join(folder, "tools");

@@ -1,16 +1,18 @@
 // Which schema an installation lives in is what its search path says: its tables, the list of its migrations
 // and its leaders. Each test names what turns it red.
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
 import { describe, test } from "node:test";
 import type { TestContext } from "node:test";
 import { missing, until } from "@stampede/launcher/testing";
 import { runner } from "node-pg-migrate";
-import { join } from "node:path";
+import pg from "pg";
 import { leadership } from "../../src/engines/postgres/leadership.ts";
 import type { Leadership } from "../../src/engines/postgres/leadership.ts";
 import { migrate } from "../../src/rows/migrate.ts";
 import { createEmptyDatabase, openSecondInstance } from "../support/database.ts";
-import { openClient } from "../support/postgres.ts";
+import { insertEvent, openClient } from "../support/postgres.ts";
 
 const FOLDER = join(import.meta.dirname, "../../src/rows/migrations");
 
@@ -88,6 +90,26 @@ describe("the schemas of one database", { skip: missing("postgres") }, () => {
     assert.deepEqual(await tablesOf(t, url), ["app.events", "public.schema_migrations"]);
     const { rows } = await client.query("SELECT 1 FROM public.schema_migrations");
     assert.equal(rows.length, 7);
+  });
+
+  test("may be served by a role that owns none of the tables, with the rights that are told", async (t) => {
+    const url = await createEmptyDatabase(t);
+    await migrate(url, silent);
+    const client = await openClient(t, url);
+    const role = `serves_${randomBytes(4).toString("hex")}`;
+    await client.query(`CREATE ROLE ${role} LOGIN PASSWORD 'secret'`);
+    await client.query(`GRANT USAGE ON SCHEMA public TO ${role}`);
+    const rights = "SELECT, INSERT, UPDATE, DELETE";
+    await client.query(`GRANT ${rights} ON ALL TABLES IN SCHEMA public TO ${role}`);
+    const as = new URL(url);
+    as.username = role;
+    as.password = "secret";
+    await migrate(as.href, silent);
+    const serving = new pg.Client({ connectionString: as.href });
+    await serving.connect();
+    await insertEvent(serving, 1);
+    await serving.end();
+    await client.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
   });
 
   test("of another program is left alone: whoever has a table of that name there is told", async (t) => {

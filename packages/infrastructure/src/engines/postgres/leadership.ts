@@ -69,20 +69,16 @@ export function leadership(
     const stop = (): void => ended.abort();
     session.once("end", stop);
     session.once("error", (error) => {
-      if (error !== undefined) publishFailure("leadership", postgresFault(error, "not-applied"));
+      if (error !== undefined) tellLost(error);
       stop();
     });
     closed.signal.addEventListener("abort", stop, { once: true });
     // While the session was opened nobody listened yet.
     if (closed.signal.aborted) stop();
     try {
-      let pid: number | null = null;
-      while (!ended.signal.aborted) {
-        pid = await tryAdvisoryLock(session, options.duty);
-        if (pid !== null) break;
+      const pid = await lockOf({ session, duty: options.duty, time, ended }, () => {
         predecessor = true;
-        await time.sleep(SPEAK_EVERY_MS, ended.signal);
-      }
+      });
       if (ended.signal.aborted || pid === null) return;
       leading = true;
       if (predecessor) options.onTakeover?.();
@@ -123,6 +119,31 @@ export function leadership(
       await running;
     },
   };
+}
+
+function tellLost(error: unknown): void {
+  publishFailure("leadership", postgresFault(error, "not-applied"));
+}
+
+type Wait = {
+  readonly session: Session;
+  readonly duty: string;
+  readonly time: Time;
+  readonly ended: AbortController;
+};
+
+/** Waits until the lock is ours, and gives who holds it for us; null where the term ended before. */
+async function lockOf(
+  { session, duty, time, ended }: Wait,
+  onOther: () => void,
+): Promise<number | null> {
+  while (!ended.signal.aborted) {
+    const pid = await tryAdvisoryLock(session, duty);
+    if (pid !== null) return pid;
+    onOther();
+    await time.sleep(SPEAK_EVERY_MS, ended.signal);
+  }
+  return null;
 }
 
 /** Gives who holds the lock for us, the server's process; null where another session has it. */
@@ -187,9 +208,7 @@ async function keepSpeaking(term: {
       if (rows[0]?.pid !== pid) throw new Error(SHARED_SESSIONS);
     } catch (error) {
       // The session is gone and with it the lock: the term is over, whatever the reason.
-      if (!ended.signal.aborted) {
-        publishFailure("leadership", postgresFault(error, "not-applied"));
-      }
+      if (!ended.signal.aborted) tellLost(error);
       ended.abort();
     }
   }

@@ -61,12 +61,12 @@ describe("PgBouncer", { skip }, () => {
       default_pool_size: "4",
     });
     const others = await Promise.all([1, 2, 3, 4, 5].map(async () => openClient(t, url)));
-    let busy = true;
+    const calm = new AbortController();
     const work = others.map(async (client) => {
-      while (busy) await client.query("SELECT pg_sleep(0.002)");
+      while (!calm.signal.aborted) await client.query("SELECT pg_sleep(0.002)");
     });
     await assert.rejects(refuseSharedSessions(pgDriver(url)), /pool_mode = session/);
-    busy = false;
+    calm.abort();
     await Promise.all(work);
   });
 
