@@ -1,5 +1,5 @@
 /** One line of what was looked at; the shape of infrastructure's `Finding`. */
-type Finding = {
+type CheckLine = {
   readonly engine: string;
   readonly what: string;
   readonly found: string;
@@ -14,7 +14,7 @@ const TITLES: Readonly<Record<string, string>> = {
 };
 
 /** What --check prints: a line for each finding, below it what to do, and at the end what it comes to. */
-export function checkTable(findings: readonly Finding[]): string {
+export function checkTable(findings: readonly CheckLine[]): string {
   const cells = findings.map(({ engine, what, verdict }) => [
     TITLES[engine] ?? engine,
     what,
@@ -34,11 +34,11 @@ export function checkTable(findings: readonly Finding[]): string {
 }
 
 /** Whether a start would use all of them. */
-export function areUsable(findings: readonly Finding[]): boolean {
+export function areUsable(findings: readonly CheckLine[]): boolean {
   return findings.every(({ verdict }) => verdict !== "refused");
 }
 
-function sumOf(findings: readonly Finding[]): string {
+function sumOf(findings: readonly CheckLine[]): string {
   const refused = findings.filter(({ verdict }) => verdict === "refused");
   if (refused.length === 0) return "Stampede runs on these engines.";
   const engines = [...new Set(refused.map(({ engine }) => TITLES[engine] ?? engine))];

@@ -14,7 +14,7 @@ export type FactMetrics = {
   readonly estimateError: (fact: { readonly errorMs: number }) => void;
   readonly repair: (fact: { readonly kind: RepairKind; readonly count: number }) => void;
   readonly recovery: (fact: { readonly kind: RecoveryKind }) => void;
-  readonly failure: (fact: { readonly part: BackgroundPart }) => void;
+  readonly failure: (fact: { readonly part: FailedPart }) => void;
 };
 
 /** Known beforehand, so that a series starts at 0 and its first increase is seen as one. */
@@ -43,7 +43,7 @@ const BACKGROUND_PARTS = [
   "issue-counts",
   "unforeseen",
 ] as const;
-type BackgroundPart = (typeof BACKGROUND_PARTS)[number];
+type FailedPart = (typeof BACKGROUND_PARTS)[number];
 type RepairKind = (typeof REPAIR_KINDS)[number];
 type RecoveryKind = (typeof RECOVERY_KINDS)[number];
 

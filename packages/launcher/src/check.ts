@@ -11,7 +11,7 @@ import { recordedUrls } from "./launch-records.ts";
 import type { EngineUrls } from "./launch-records.ts";
 
 /** Gives the exit code of the program: 0 where all may be used. */
-export async function checkEngines(plan: LaunchPlan): Promise<number> {
+export async function launchCheck(plan: LaunchPlan): Promise<number> {
   await using stack = new AsyncDisposableStack();
   const urls = await urlsOf(plan, stack);
   plan.signal.throwIfAborted();

@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { inspect, parseArgs } from "node:util";
-import { checkEngines } from "./check.ts";
+import { launchCheck } from "./check.ts";
 import { LaunchRefused, killAll, launch } from "./launcher.ts";
 import type { Launched, LaunchPlan } from "./launcher.ts";
 import { errorCode } from "./processes.ts";
@@ -40,7 +40,7 @@ process.exit();
 async function run(plan: Plan): Promise<void> {
   endOnSignals(plan.dataFolder);
   if (plan.check) {
-    process.exitCode = await checkEngines(plan);
+    process.exitCode = await launchCheck(plan);
     return;
   }
   const launched = await launch(plan);

@@ -8,11 +8,10 @@ import type { TestContext } from "node:test";
 import { missing, until } from "@stampede/launcher/testing";
 import { runner } from "node-pg-migrate";
 import pg from "pg";
-import { leadership } from "../../src/engines/postgres/leadership.ts";
 import type { Leadership } from "../../src/engines/postgres/leadership.ts";
 import { migrate } from "../../src/rows/migrate.ts";
 import { createEmptyDatabase, openSecondInstance } from "../support/database.ts";
-import { insertEvent, openClient } from "../support/postgres.ts";
+import { candidateOn, insertEvent, openClient } from "../support/postgres.ts";
 
 const FOLDER = join(import.meta.dirname, "../../src/rows/migrations");
 
@@ -33,12 +32,7 @@ async function tablesOf(t: TestContext, url: string): Promise<readonly string[]>
 
 async function candidate(t: TestContext, url: string): Promise<Leadership> {
   const { postgres } = await openSecondInstance(t, url);
-  const one = leadership(postgres, {
-    duty: "a test's duty",
-    lead: async (signal) =>
-      new Promise((resolve) => signal.addEventListener("abort", () => resolve())),
-    onError: (error) => t.diagnostic(String(error)),
-  });
+  const one = candidateOn(t, postgres);
   t.after(async () => one.close());
   return one;
 }

@@ -7,6 +7,9 @@ import { EngineFault, parseEventId } from "@stampede/domain";
 import type { EventId } from "@stampede/domain";
 import { until } from "@stampede/launcher/testing";
 import pg from "pg";
+import { leadership } from "../../src/engines/postgres/leadership.ts";
+import type { Leadership } from "../../src/engines/postgres/leadership.ts";
+import type { Postgres } from "../../src/engines/postgres/open.ts";
 
 /** A session without any setting of ours; ended after the test. */
 export async function openClient(t: TestContext, url: string): Promise<pg.Client> {
@@ -86,6 +89,16 @@ export async function untilRefusedLead(observer: pg.Client): Promise<void> {
     );
     return rows.length > 0;
   }, "a candidate is refused");
+}
+
+/** Asks for the lead of a duty, and keeps it until it is closed. */
+export function candidateOn(t: TestContext, postgres: Postgres): Leadership {
+  return leadership(postgres, {
+    duty: "a test's duty",
+    lead: async (signal) =>
+      new Promise((resolve) => signal.addEventListener("abort", () => resolve())),
+    onError: (error) => t.diagnostic(String(error)),
+  });
 }
 
 /** The fault that a promise rejects with; fails where it does not. */

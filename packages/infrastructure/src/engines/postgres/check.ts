@@ -4,7 +4,7 @@ import { readAddress } from "./address.ts";
 import { adviceFor } from "./advice.ts";
 import { pgDriver } from "./driver.ts";
 import type { PostgresDriver, Session } from "./driver.ts";
-import { postgresFault, reasonOf } from "./faults.ts";
+import { postgresFault, wordsOf } from "./faults.ts";
 import { refuseSharedSessions } from "./session-look.ts";
 import {
   beginSession,
@@ -74,19 +74,19 @@ function driverOf(url: string, told: Told[]): PostgresDriver | null {
     }
     return driver;
   } catch (error) {
-    told.push({ what: "address", found: reasonOf(error), verdict: "refused", advice: "" });
+    told.push({ what: "address", found: wordsOf(error), verdict: "refused", advice: "" });
     return null;
   }
 }
 
-type ServerFacts = SessionFacts & {
+type PostgresFacts = SessionFacts & {
   readonly role: string;
   readonly database: string;
   readonly tls: string | null;
 };
 
-async function readServer(session: Session): Promise<ServerFacts> {
-  const { rows } = await session.query<ServerFacts>(
+async function readServer(session: Session): Promise<PostgresFacts> {
+  const { rows } = await session.query<PostgresFacts>(
     `SELECT ${SESSION_FACTS}, current_user AS role, current_database() AS database,
             (SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl) AS tls`,
   );
@@ -95,11 +95,11 @@ async function readServer(session: Session): Promise<ServerFacts> {
   return row;
 }
 
-function signInOf({ role, database, tls }: ServerFacts): string {
+function signInOf({ role, database, tls }: PostgresFacts): string {
   return `as ${role} to the database ${database}, ${tls ?? "not encrypted"}`;
 }
 
-function serverFindings(facts: ServerFacts): readonly Told[] {
+function serverFindings(facts: PostgresFacts): readonly Told[] {
   const { fsync, full_page_writes, synchronous_commit, transaction_read_only } = facts;
   const durable = { ...facts, transaction_read_only: "off" };
   const able = { server_version_num: "999999", server_encoding: "UTF8" };

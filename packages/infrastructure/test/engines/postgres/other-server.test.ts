@@ -10,11 +10,10 @@ import pg from "pg";
 import { startPostgres } from "@stampede/launcher";
 import type { RunningEngine } from "@stampede/launcher";
 import { missing, until } from "@stampede/launcher/testing";
-import { leadership } from "../../../src/engines/postgres/leadership.ts";
 import { openPostgres } from "../../../src/engines/postgres/open.ts";
 import type { Postgres, PostgresOptions } from "../../../src/engines/postgres/open.ts";
 import { systemTime } from "../../../src/engines/time.ts";
-import { faultOf } from "../../support/postgres.ts";
+import { candidateOn, faultOf } from "../../support/postgres.ts";
 
 const bounds = { connectionsMax: 3, waitersMax: 10, waitMsMax: 1_000, time: systemTime };
 /** L3 of PostgreSQL. */
@@ -204,12 +203,7 @@ describe("PostgreSQL behind a connection", { skip: missing("postgres") }, () => 
   // has the lock of a server that nobody else asks.
   test("is not where anybody leads once it only reads", async (t) => {
     const { postgres } = await open(t);
-    const candidate = leadership(postgres, {
-      duty: "a test's duty",
-      lead: async (signal) =>
-        new Promise((resolve) => signal.addEventListener("abort", () => resolve())),
-      onError: (error) => t.diagnostic(String(error)),
-    });
+    const candidate = candidateOn(t, postgres);
     t.after(async () => candidate.close());
     await until(() => candidate.isLeader(), "it leads");
     await alterSystem(t, "default_transaction_read_only = on");

@@ -5,7 +5,6 @@ import { describe, test } from "node:test";
 import type { TestContext } from "node:test";
 import { missing, until } from "@stampede/launcher/testing";
 import { pgDriver } from "../../../src/engines/postgres/driver.ts";
-import { leadership } from "../../../src/engines/postgres/leadership.ts";
 import { openPostgres } from "../../../src/engines/postgres/open.ts";
 import type { Postgres } from "../../../src/engines/postgres/open.ts";
 import { refuseSharedSessions } from "../../../src/engines/postgres/session-look.ts";
@@ -15,7 +14,7 @@ import { createEmptyDatabase, createTestDatabase } from "../../support/database.
 import { hearFacts } from "../../support/facts.ts";
 import { pgbouncerMissing, throughPgbouncer } from "../../support/pgbouncer.ts";
 import type { PoolMode } from "../../support/pgbouncer.ts";
-import { openClient } from "../../support/postgres.ts";
+import { candidateOn, openClient } from "../../support/postgres.ts";
 
 const bounds = { connectionsMax: 3, waitersMax: 10, waitMsMax: 1_000, time: systemTime };
 const skip = missing("postgres") || pgbouncerMissing();
@@ -85,12 +84,7 @@ describe("PgBouncer", { skip }, () => {
     const session = await postgres.openSession({ idle_session_timeout: "100ms" });
     const ended = new Promise<void>((resolve) => session.once("end", () => resolve()));
     await ended;
-    const candidate = leadership(postgres, {
-      duty: "a test's duty",
-      lead: async (signal) =>
-        new Promise((resolve) => signal.addEventListener("abort", () => resolve())),
-      onError: (error) => t.diagnostic(String(error)),
-    });
+    const candidate = candidateOn(t, postgres);
     await until(() => candidate.isLeader(), "it leads");
     await candidate.close();
   });
@@ -110,12 +104,7 @@ describe("PgBouncer", { skip }, () => {
     const postgres = await openThrough(t, url);
     const others = await Promise.all([1, 2, 3].map(async () => openClient(t, url)));
     await Promise.all(others.map(async (client) => client.query("SELECT pg_sleep(0.1)")));
-    const candidate = leadership(postgres, {
-      duty: "a test's duty",
-      lead: async (signal) =>
-        new Promise((resolve) => signal.addEventListener("abort", () => resolve())),
-      onError: (error) => t.diagnostic(String(error)),
-    });
+    const candidate = candidateOn(t, postgres);
     await until(
       () =>
         heard.failures.some(

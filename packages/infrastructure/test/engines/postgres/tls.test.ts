@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import pg from "pg";
 import { startPostgres } from "@stampede/launcher";
-import { missing } from "@stampede/launcher/testing";
+import { missing, until } from "@stampede/launcher/testing";
 import { checkPostgres } from "../../../src/engines/postgres/check.ts";
 import { openPostgres } from "../../../src/engines/postgres/open.ts";
 import { systemTime } from "../../../src/engines/time.ts";
@@ -64,6 +64,12 @@ async function shows(name: "self" | "signed"): Promise<Server> {
   await client.query("ALTER SYSTEM SET ssl = on");
   await client.query("SELECT pg_reload_conf()");
   await client.end();
+  const signer = join(at.folder, name === "self" ? "self.pem" : "ca.pem");
+  await until(
+    async () => (await reach(at.url, "localhost", `sslrootcert=${signer}`)) !== null,
+    "it shows its new certificate",
+    { errorIsNotYet: true },
+  );
   return at;
 }
 

@@ -9,9 +9,9 @@ import type { TestContext } from "node:test";
 import { startPostgres } from "@stampede/launcher";
 import { until } from "@stampede/launcher/testing";
 import { checkPostgres } from "../../../src/engines/postgres/check.ts";
-import { leadership } from "../../../src/engines/postgres/leadership.ts";
 import { openPostgres } from "../../../src/engines/postgres/open.ts";
 import { systemTime } from "../../../src/engines/time.ts";
+import { candidateOn } from "../../support/postgres.ts";
 import { migrate } from "../../../src/rows/migrate.ts";
 
 /** Holds a folder for each version, named by it. */
@@ -58,12 +58,7 @@ for (const version of versions.filter((name) => Number.parseInt(name, 10) >= 14)
     const bounds = { connectionsMax: 3, waitersMax: 10, waitMsMax: 1_000, time: systemTime };
     await using postgres = await openPostgres({ ...bounds, url });
     await postgres.transaction(async (sql) => sql.query("SELECT 1 FROM events FOR UPDATE"));
-    const candidate = leadership(postgres, {
-      duty: "a test's duty",
-      lead: async (signal) =>
-        new Promise((resolve) => signal.addEventListener("abort", () => resolve())),
-      onError: (error) => t.diagnostic(String(error)),
-    });
+    const candidate = candidateOn(t, postgres);
     await until(() => candidate.isLeader(), "it leads");
     await candidate.close();
     const findings = await checkPostgres({ url, connectionsMax: 15 });
