@@ -143,7 +143,11 @@ describe("two workers", { skip: procMissing || missing("postgres") }, () => {
     for (const [environment, code, told] of [
       [{ WORKERS: "two" }, 2, /WORKERS must be a whole number from 1 to 64/g],
       [{ WORKERS, PORT: String(port) }, 1, /port \d+ of 127\.0\.0\.1 is in use/g],
-      [{ WORKERS, PORT: "0" }, 1, /Stampede cannot start: PostgreSQL did not answer: connect ECONNREFUSED/g],
+      [
+        { WORKERS, PORT: "0" },
+        1,
+        /Stampede cannot start: PostgreSQL did not answer: connect ECONNREFUSED/g,
+      ],
     ] as const) {
       const { PATH = "" } = process.env;
       const { status, stderr } = spawnSync(process.execPath, ["packages/api/src/main.ts"], {

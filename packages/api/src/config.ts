@@ -84,7 +84,10 @@ export function readConfig(environment: Environment): ConfigReading {
   if (databaseUrl === "") {
     faults.push("DATABASE_URL is not set: name a PostgreSQL, or let `npm start` run its own");
   } else if (!isUrl(databaseUrl, ["postgres:", "postgresql:"])) {
-    faults.push("DATABASE_URL must be a URL that begins with postgres://");
+    faults.push(
+      "DATABASE_URL must be a URL that begins with postgres:// (in a password, %40 for @, %2F for /, " +
+        "%3A for :, %23 for #, %3F for ?)",
+    );
   }
   const redisUrl = read("REDIS_URL");
   if (redisUrl !== null && !isUrl(redisUrl, ["redis:", "rediss:"])) {

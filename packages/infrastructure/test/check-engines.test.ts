@@ -10,7 +10,7 @@ import { checkEngines } from "../src/check-engines.ts";
 import type { CheckOptions } from "../src/check-engines.ts";
 import type { Finding } from "../src/engines/finding.ts";
 import { createEmptyDatabase, createTestDatabase } from "./support/database.ts";
-import { openClient } from "./support/postgres.ts";
+import { openClient, upTo } from "./support/postgres.ts";
 import { pgbouncerMissing, throughPgbouncer } from "./support/pgbouncer.ts";
 
 const OPTIONS: Omit<CheckOptions, "databaseUrl"> = {
@@ -77,8 +77,11 @@ describe("the check of PostgreSQL", { skip: missing("postgres") }, () => {
     const as = new URL(url);
     as.username = role;
     as.password = "secret";
+    const others = await Promise.all(upTo(9).map(async () => openClient(t, url)));
     const findings = await check(as.href);
     await client.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+    const room = findings.find(({ what }) => what === "connections")?.found;
+    assert.ok(Number(/(?<open>\d+) open/.exec(room ?? "")?.groups?.["open"]) > others.length);
     assert.deepEqual(refused(findings), ["schema"]);
     assert.match(findings.at(-1)?.advice ?? "", /Grant this role .*INSERT on coupon_issues/);
   });

@@ -37,6 +37,13 @@ export function readAddress(url: string): Address {
       "it names several hosts. Name one, which leads to the primary after a failover too",
     );
   }
+  for (const [what, text] of [
+    ["user", parsed.username],
+    ["password", parsed.password],
+  ] as const) {
+    if (!isDecodable(text))
+      throw new WrongAddress(`its ${what} has a % that stands alone: write %25`);
+  }
   const given: Parameters = Object.fromEntries(parsed.searchParams);
   const names = Object.keys(given);
   const direct = given["sslnegotiation"] === "direct";
@@ -55,6 +62,17 @@ export function readAddress(url: string): Address {
     },
     unused: names.filter((name) => ![...PASSED_ON, ...READ_HERE].includes(name)),
   };
+}
+
+function isDecodable(text: string): boolean {
+  // The driver mends a % before anything but two digits.
+  const mended = text.replaceAll(/%(?![0-9a-f]{2})/gi, "%25");
+  try {
+    decodeURIComponent(mended);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** How a connection is encrypted; undefined where the address does not say. */

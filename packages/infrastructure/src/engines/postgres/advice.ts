@@ -44,6 +44,10 @@ const ADVICE: readonly (readonly [RegExp, string])[] = [
     "Its certificate is for another name: use that host in DATABASE_URL, or sslmode=verify-ca with " +
       "the CA's file in sslrootcert",
   ],
+  [
+    /^CERT_(?:HAS_EXPIRED|NOT_YET_VALID)$/,
+    "Its certificate is not valid now: renew it, or set this machine's clock",
+  ],
   [/does not support SSL/, "Turn ssl on there, or write sslmode=disable into DATABASE_URL"],
   [/password must be a string/, "The server asks for a password, and DATABASE_URL has none"],
   [

@@ -137,12 +137,15 @@ export type ConnectionRoom = {
   readonly open: number;
 };
 
+/** What others' sessions are is hidden from a plain role, but not that they are there. */
 export async function readConnectionRoom(sql: Sql): Promise<ConnectionRoom> {
   const rows = await sql.query<ConnectionRoom>(
     `SELECT (current_setting('max_connections')::int
-             - current_setting('superuser_reserved_connections')::int)::float8 AS allowed,
+             - current_setting('superuser_reserved_connections')::int
+             - coalesce(current_setting('reserved_connections', true), '0')::int)::float8 AS allowed,
             (SELECT count(*) FROM pg_stat_activity
-              WHERE backend_type = 'client backend')::float8 AS open`,
+              WHERE datid IS NOT NULL
+                AND coalesce(backend_type, 'client backend') = 'client backend')::float8 AS open`,
   );
   return rows[0] ?? { allowed: Infinity, open: 0 };
 }

@@ -207,6 +207,11 @@ describe("an address", () => {
     });
   }
 
+  test("with a % in its password that stands for nothing is refused, not obeyed", () => {
+    assert.throws(() => readAddress("postgres://ana:a%ffb@db.example/shop"), /write %25/);
+    assert.deepEqual(readAddress("postgres://ana:100%@db.example/shop").unused, []);
+  });
+
   test("of several hosts is refused: one name has to lead to the primary", () => {
     assert.throws(() => readAddress("postgres://a@one,two/shop"), /names several hosts/);
   });
