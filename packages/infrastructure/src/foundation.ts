@@ -132,7 +132,7 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
     const onDemoted = (): void => {
       for (const [other, pool] of pools) if (other !== name) pool.renew();
     };
-    const options = { url, time, onRefused, onDemoted, ...beside, ...bounds };
+    const options = { url, time, onDemoted, ...beside, ...bounds };
     const pool = stack.use(await openPostgres(options), `the pool "${name}" of PostgreSQL`);
     pools.set(name, pool);
     return pool;
@@ -196,7 +196,7 @@ async function roomFor(
   return { max, allowed, others: open - own };
 }
 
-/** A server that is not used is met again and again, by every connection of every pool. */
+/** A server that is not used is met again and again, by every connection. */
 function oncePerMinute(time: Time, tell: (error: Error) => void): (error: Error) => void {
   const toldAtMs = new Map<string, number>();
   return (error) => {

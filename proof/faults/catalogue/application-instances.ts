@@ -4,7 +4,7 @@
 // A8 and P6 are red when a transaction may be idle without end (`idle_in_transaction_session_timeout` in
 // engines/postgres/open.ts), when a statement may wait for longer than that (the stopped instance's next
 // session in line then gets the row and holds it as long again), or when a silent leader stays one
-// (`idle_session_timeout` in engines/postgres/leadership.ts). A11 when the decider's or the reconciler's duty is
+// (`LEADER_SETTINGS` in engines/postgres/settings.ts). A11 when the decider's or the reconciler's duty is
 // not taken over (there too), A5 when the reconciler does not finish what others have sold (`generations.finish`).
 import assert from "node:assert/strict";
 import { setTimeout as pause } from "node:timers/promises";

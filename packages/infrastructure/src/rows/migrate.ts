@@ -47,7 +47,7 @@ async function run(url: string, log: (line: string) => void): Promise<void> {
 /** A session that may change tables; the caller ends it. */
 export async function openForMigrations(url: string): ReturnType<typeof openPatientClient> {
   try {
-    return await openPatientClient(url, beginning({}, SETTINGS));
+    return await openPatientClient(url, beginning(SETTINGS));
   } catch (error) {
     throw postgresFault(error, "not-applied");
   }

@@ -68,8 +68,6 @@ export type PoolOptions = {
    * one too, from the same moment on. Each asks for itself as well, and so keeps a connection at least.
    */
   readonly beside?: { readonly isUp: () => boolean };
-  /** Told of a server that is not used, whenever a connection meets one. */
-  readonly onRefused?: (fault: EngineFault) => void;
   /** Told when a server that was used may not be used any more: other pools have its connections too. */
   readonly onDemoted?: () => void;
   /** Transactions of one key at once, and callers that may wait for their turn among them. */
@@ -111,7 +109,7 @@ export async function openPostgresWith(
   });
   const lines = waitingLines({ ...options, ...(options.perKey ?? { permits: Infinity }) });
   const untilMs = (): number => time.nowMs() + options.waitMsMax;
-  const clock = databaseClock(async () => readClock(connections, options), time);
+  const clock = databaseClock(async () => readClock(connections), time);
   const postgres: Postgres = {
     query: async (text, values) =>
       withConnection(untilMs(), async (client) =>
@@ -129,7 +127,7 @@ export async function openPostgresWith(
       if (key === undefined) return tryIt();
       return inTurn(lines.of(key), { untilMs: deadlineMs, isAway }, tryIt);
     },
-    openSession: async (settings) => openSession(driver, beginning(options, settings)),
+    openSession: async (settings) => openSession(driver, beginning(settings)),
     renew: () => connections.renew(),
     clock,
     time,
@@ -219,12 +217,11 @@ async function inTurn<Value>(
 }
 
 /** What is read every second tells, too, whether the server may still be used. */
-async function readClock(connections: RenewablePool, options: PoolOptions): Promise<number> {
+async function readClock(connections: RenewablePool): Promise<number> {
   const pool = connections.current();
   const [row] = await runOn<{ ms: number } & SessionFacts>(pool, READ_CLOCK);
   const refusal = serverRefusal(row);
   if (refusal === null) return row?.ms ?? Number.NaN;
-  options.onRefused?.(refusal);
   connections.leave(pool);
   throw refusal;
 }

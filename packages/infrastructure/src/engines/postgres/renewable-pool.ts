@@ -1,7 +1,6 @@
 // A pool of connections to the server that is used now. When that one may not be used any more, all its
 // connections end, those in use as soon as they are given back, and the next ones lead to whoever has
 // taken its place.
-import { EngineFault } from "@stampede/domain";
 import type { Begin, ConnectionPool, PostgresDriver } from "./driver.ts";
 import { beginSession, POOL_SETTINGS } from "./settings.ts";
 import type { SessionSettings } from "./settings.ts";
@@ -14,16 +13,14 @@ export type RenewablePool = {
   close(): Promise<void>;
 };
 
-type Hearing = { readonly onRefused?: (fault: EngineFault) => void };
-
 /** `onLeft` is called when the server of the connections was left. */
 export function renewablePool(
   driver: PostgresDriver,
-  options: Hearing & { readonly connectionsMax: number },
+  options: { readonly connectionsMax: number },
   onLeft: () => void,
 ): RenewablePool {
   const open = (): ConnectionPool =>
-    driver.openPool(options.connectionsMax, beginning(options, POOL_SETTINGS));
+    driver.openPool(options.connectionsMax, beginning(POOL_SETTINGS));
   let pool = open();
   let closed = false;
   const connections: RenewablePool = {
@@ -49,14 +46,7 @@ export function renewablePool(
   return connections;
 }
 
-/** What a new connection is begun with; whoever is not used is told of. */
-export function beginning({ onRefused }: Hearing, settings: SessionSettings): Begin {
-  return async (session) => {
-    try {
-      await beginSession(session, settings);
-    } catch (error) {
-      if (error instanceof EngineFault) onRefused?.(error);
-      throw error;
-    }
-  };
+/** What a new connection is begun with. */
+export function beginning(settings: SessionSettings): Begin {
+  return async (session) => beginSession(session, settings);
 }

@@ -13,6 +13,7 @@ import { missing, until } from "@stampede/launcher/testing";
 import { openPostgres } from "../../../src/engines/postgres/open.ts";
 import type { Postgres, PostgresOptions } from "../../../src/engines/postgres/open.ts";
 import { systemTime } from "../../../src/engines/time.ts";
+import { hearFacts } from "../../support/facts.ts";
 import { candidateOn, faultOf } from "../../support/postgres.ts";
 
 const bounds = { connectionsMax: 3, waitersMax: 10, waitMsMax: 1_000, time: systemTime };
@@ -37,18 +38,17 @@ after(async () => {
   if (folder !== "") await rm(folder, { recursive: true, force: true });
 });
 
-type Opened = { readonly postgres: Postgres; readonly refused: string[] };
+type Opened = { readonly postgres: Postgres; readonly refused: () => readonly string[] };
 
 async function open(t: TestContext, options: Partial<PostgresOptions> = {}): Promise<Opened> {
-  const refused: string[] = [];
+  const heard = hearFacts(t);
   const postgres = await openPostgres({
     ...bounds,
     url: await ownServer(),
-    onRefused: ({ message }) => refused.push(message),
     ...options,
   });
   t.after(async () => postgres.close());
-  return { postgres, refused };
+  return { postgres, refused: () => heard.failures.map(({ error }) => String(error)) };
 }
 
 /** Sets it for the whole server, sessions that are there included; reset after the test. */
@@ -138,8 +138,8 @@ describe("PostgreSQL behind a connection", { skip: missing("postgres") }, () => 
     await openTwo(postgres);
     await alterSystem(t, "default_transaction_read_only = on");
     await until(() => !postgres.isUp(), "it is down", { msMax: RECOVERY_MS_MAX });
-    await until(() => refused.length > 1, "a new connection is refused too");
-    assert.match(refused[0] ?? "", /only reads: .* let DATABASE_URL lead to the primary/);
+    await until(() => refused().length > 1, "a new connection is refused too");
+    assert.match(refused()[0] ?? "", /only reads: .* let DATABASE_URL lead to the primary/);
     const fault = await faultOf(postgres.query("SELECT 1"));
     assert.equal(fault.outcome, "not-applied");
     await assert.rejects(open(t), /only reads/);
@@ -155,12 +155,12 @@ describe("PostgreSQL behind a connection", { skip: missing("postgres") }, () => 
     const { postgres, refused } = await open(t);
     await openTwo(postgres);
     await alterDatabase(t, "synchronous_commit", "off");
-    assert.equal(refused.length, 0);
+    assert.equal(refused().length, 0);
     // What is open keeps what it has; what takes its place is another matter.
     postgres.renew();
     const fault = await faultOf(postgres.transaction(async (sql) => sql.query(WRITE)));
     assert.equal(fault.outcome, "not-applied");
-    assert.match(refused[0] ?? "", /synchronous_commit off .* Set synchronous_commit = on/);
+    assert.match(refused()[0] ?? "", /synchronous_commit off .* Set synchronous_commit = on/);
     await until(() => !postgres.isUp(), "it is down", { msMax: RECOVERY_MS_MAX });
     await resetDatabase("synchronous_commit");
     await until(() => postgres.isUp(), "it is up again", { msMax: RECOVERY_MS_MAX });
@@ -171,7 +171,7 @@ describe("PostgreSQL behind a connection", { skip: missing("postgres") }, () => 
     await openTwo(postgres);
     await alterSystem(t, "full_page_writes = off");
     await until(() => !postgres.isUp(), "it is down", { msMax: RECOVERY_MS_MAX });
-    assert.match(refused[0] ?? "", /Set full_page_writes = on/);
+    assert.match(refused()[0] ?? "", /Set full_page_writes = on/);
   });
 
   // Red when a session is given them as it starts: what the address says wins then, and a role's says more.
