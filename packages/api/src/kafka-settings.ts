@@ -8,7 +8,7 @@ export type KafkaSettings = {
   readonly kafkaBrokers: readonly string[] | null;
   readonly kafkaAccess: {
     readonly sasl: {
-      readonly mechanism: Mechanism;
+      readonly mechanism: SaslMechanism;
       readonly username: string;
       readonly password: string;
     } | null;
@@ -20,10 +20,10 @@ export type KafkaSettings = {
   };
 };
 
-type Mechanism = "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512";
+type SaslMechanism = "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512";
 type Read = (name: string) => string | null;
 
-const MECHANISMS: readonly Mechanism[] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
+const MECHANISMS: readonly SaslMechanism[] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
 const PORT_MAX = 65_535;
 
 /** Adds one sentence to `faults` for everything that is wrong. */

@@ -11,7 +11,7 @@ import { lacks, leftOutWords, whyUnreachable } from "./condition.ts";
 import { explain, interview } from "./interview.ts";
 import { readRights } from "./rights.ts";
 import type { Rights } from "./rights.ts";
-import { adviceFor, reasonOf } from "./words.ts";
+import { adviceFor, kafkaReason } from "./words.ts";
 
 type Target = { readonly brokers: readonly string[]; readonly access: KafkaAccess };
 
@@ -39,7 +39,7 @@ export async function checkKafka({ brokers, access }: Target): Promise<readonly 
     return findings;
   } catch (error) {
     if (!(error instanceof EngineFault)) throw error;
-    return [refused("answers", reasonOf(error))];
+    return [refused("answers", kafkaReason(error))];
   } finally {
     await cluster.close();
   }
@@ -55,7 +55,7 @@ async function answers(
     await cluster.describe([], broker);
     return null;
   } catch (error) {
-    return explain(reasonOf(error), [broker], access);
+    return explain(kafkaReason(error), [broker], access);
   }
 }
 

@@ -15,7 +15,7 @@ import type { KafkaAccess } from "./access.ts";
 import type { Cluster } from "./cluster.ts";
 import { explain } from "./interview.ts";
 import { readRights } from "./rights.ts";
-import { isKafkaAnswer, reasonOf, withAdvice } from "./words.ts";
+import { isKafkaAnswer, kafkaReason, withAdvice } from "./words.ts";
 
 /** What is told while nobody asks. */
 export type Tell = {
@@ -35,14 +35,15 @@ export type KafkaCondition = {
 };
 
 const PROBE_EVERY_MS = 2_000;
-const RIGHTS_AGAIN_MS = 10_000;
+/** What v3 cannot do without, and what it can. */
+const RIGHTS_AGAIN_MS = { down: 10_000, beside: 60_000 };
 const REFUSAL_TOLD_EVERY_MS = 60_000;
 const METADATA: RoundTrip = { engine: "kafka", operation: "metadata" };
 /** What a leader that moves or starts answers for a moment, and what the state tells anyway. */
 const PASSING = /LEADER|UNKNOWN_TOPIC|PRODUCER|SEQUENCE|TIMED_OUT/;
 const DENIED = /AUTHORIZATION_FAILED/;
 
-type Look = { readonly down: string | null; readonly beside: readonly string[] };
+type ConditionLook = { readonly down: string | null; readonly beside: readonly string[] };
 
 type Options = {
   readonly bootstrap: readonly Broker[];
@@ -79,7 +80,7 @@ export function watchCondition(cluster: Cluster, options: Options): KafkaConditi
     probe,
     trouble: () => trouble,
     noteFailure(error) {
-      const reason = reasonOf(error);
+      const reason = kafkaReason(error);
       if (DENIED.test(reason)) rights.forget();
       if (isUp() && isKafkaAnswer(error) && !PASSING.test(reason)) tellRefusal(reason);
     },
@@ -95,7 +96,7 @@ export function watchCondition(cluster: Cluster, options: Options): KafkaConditi
 function looker(
   cluster: Cluster,
   { bootstrap, access, rights }: Options & { readonly rights: RememberedRights },
-): () => Promise<Look> {
+): () => Promise<ConditionLook> {
   let explained: { readonly reason: string; readonly words: string } | null = null;
   return async () => {
     try {
@@ -110,7 +111,7 @@ function looker(
       if (!(error instanceof EngineFault)) throw error;
       // Who comes back may have other rights.
       rights.forget();
-      const reason = reasonOf(error);
+      const reason = kafkaReason(error);
       if (explained?.reason !== reason) {
         explained = { reason, words: await explain(reason, bootstrap, access) };
       }
@@ -119,24 +120,27 @@ function looker(
   };
 }
 
-type RememberedRights = { look(): Promise<Look>; forget(): void };
+type RememberedRights = { look(): Promise<ConditionLook>; forget(): void };
 
 /** All that is needed is believed until it is missed; what is missing is looked for again. */
 function rememberedRights(cluster: Cluster): RememberedRights {
-  let seen: { readonly look: Look; readonly untilMs: number } | null = null;
+  let seen: { readonly look: ConditionLook; readonly untilMs: number } | null = null;
   return {
     async look() {
       if (seen !== null && cluster.time.nowMs() < seen.untilMs) return seen.look;
       const look = await rightsLook(cluster);
-      const isWell = look.down === null && look.beside.length === 0;
-      const untilMs = isWell ? Infinity : cluster.time.nowMs() + RIGHTS_AGAIN_MS;
-      seen = { look, untilMs };
+      seen = { look, untilMs: cluster.time.nowMs() + lastsMs(look) };
       return look;
     },
     forget() {
       seen = null;
     },
   };
+}
+
+function lastsMs({ down, beside }: ConditionLook): number {
+  if (down !== null) return RIGHTS_AGAIN_MS.down;
+  return beside.length > 0 ? RIGHTS_AGAIN_MS.beside : Infinity;
 }
 
 /** What Kafka refuses is met by every batch. */
@@ -150,7 +154,7 @@ function tellEveryMinute(time: Time, { error }: Tell): (reason: string) => void 
 }
 
 /** Each state once, until there is another one. */
-function tellOnChange({ warning, error }: Tell): (look: Look) => void {
+function tellOnChange({ warning, error }: Tell): (look: ConditionLook) => void {
   let toldDown: string | null = null;
   let toldBeside: readonly string[] = [];
   return ({ down, beside }) => {
@@ -168,7 +172,7 @@ function tellOnChange({ warning, error }: Tell): (look: Look) => void {
 }
 
 /** Whether brokers can be reached where they send their clients. */
-async function reachLook(cluster: Cluster): Promise<Look> {
+async function reachLook(cluster: Cluster): Promise<ConditionLook> {
   const brokers = cluster.brokers();
   if (brokers.length === 0) {
     return { down: "it answers, and none of its brokers is in service yet", beside: [] };
@@ -192,11 +196,11 @@ export async function whyUnreachable(cluster: Cluster, broker: Broker): Promise<
     await cluster.connectControl(broker);
     return null;
   } catch (error) {
-    return reasonOf(error);
+    return kafkaReason(error);
   }
 }
 
-async function rightsLook(cluster: Cluster): Promise<Look> {
+async function rightsLook(cluster: Cluster): Promise<ConditionLook> {
   const { missingToServe, missingBeside, creation } = await readRights(cluster);
   if (missingToServe.length > 0) {
     return { down: lacks([...missingToServe, ...missingBeside]), beside: [] };

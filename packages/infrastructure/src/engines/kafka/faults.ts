@@ -1,7 +1,7 @@
 import { EngineFault } from "@stampede/domain";
 import type { FaultOutcome } from "@stampede/domain";
 import { MultipleErrors } from "@platformatic/kafka";
-import { brokerErrorId, reasonOf } from "./words.ts";
+import { brokerErrorId, kafkaReason } from "./words.ts";
 
 /**
  * Errors with which a leader says that it did not append a batch. NOT_ENOUGH_REPLICAS_AFTER_APPEND
@@ -69,7 +69,7 @@ function brokerErrorIds(error: unknown): readonly string[] {
 /** Wraps what the client threw. */
 export function kafkaFault(error: unknown, outcome: FaultOutcome, doing: string): EngineFault {
   if (error instanceof EngineFault) return error;
-  return new EngineFault("kafka", outcome, `Kafka failed while ${doing}: ${reasonOf(error)}`, {
+  return new EngineFault("kafka", outcome, `Kafka failed while ${doing}: ${kafkaReason(error)}`, {
     cause: error,
   });
 }

@@ -19,7 +19,7 @@ import {
 import type { Broker } from "@platformatic/kafka";
 import { addressOf, saslMechanisms, serverNameOf, tlsOptionsOf } from "./access.ts";
 import type { KafkaAccess } from "./access.ts";
-import { reasonOf } from "./words.ts";
+import { kafkaReason } from "./words.ts";
 
 const ANSWER_MS_MAX = 2_000;
 const ANSWER_BYTES_MAX = 1_048_576;
@@ -74,7 +74,7 @@ export async function interview(broker: Broker, access: KafkaAccess): Promise<st
     const known = knows ? "" : ", none of which is spoken here";
     return `it wants sign-in by SASL, and offers ${offered.join(", ")}${known}`;
   } catch (error) {
-    return reasonOf(error);
+    return kafkaReason(error);
   } finally {
     socket.destroy();
   }

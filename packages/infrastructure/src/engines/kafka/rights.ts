@@ -16,7 +16,7 @@ import { kafkaFault } from "./faults.ts";
 import { produceWire } from "./produce-wire.ts";
 import { createTopic } from "./topic-creation.ts";
 import type { Creation } from "./topic-creation.ts";
-import { isKafkaAnswer, reasonOf } from "./words.ts";
+import { isKafkaAnswer, kafkaReason } from "./words.ts";
 
 export type Rights = {
   /** Without these no claim can be taken or decided. */
@@ -78,7 +78,7 @@ async function missingOf(
     try {
       await ask();
     } catch (error) {
-      if (DENIED.test(reasonOf(error))) missing.push(right);
+      if (DENIED.test(kafkaReason(error))) missing.push(right);
       else if (without === "fails" && !isKafkaAnswer(error)) {
         throw kafkaFault(error, "not-applied", "asking for rights");
       }
@@ -91,7 +91,7 @@ async function tryCreation(cluster: Cluster, topic: string): Promise<Rights["cre
   try {
     return await createTopic(cluster, topic, { validateOnly: true });
   } catch (error) {
-    if (error instanceof EngineFault) return { refused: reasonOf(error) };
+    if (error instanceof EngineFault) return { refused: kafkaReason(error) };
     throw error;
   }
 }
@@ -124,7 +124,7 @@ async function deleteNothing(cluster: Cluster, topic: string): Promise<void> {
     const connection = await cluster.connectAny();
     await deleteRecordsV2.api.async(connection, [{ name: topic, partitions }], ASKED_MS_MAX);
   } catch (error) {
-    if (DENIED.test(reasonOf(error))) throw error;
+    if (DENIED.test(kafkaReason(error))) throw error;
   }
 }
 

@@ -2,7 +2,7 @@
 import { createTopicsV7 } from "@platformatic/kafka";
 import type { Cluster } from "./cluster.ts";
 import { kafkaFault } from "./faults.ts";
-import { reasonOf } from "./words.ts";
+import { kafkaReason } from "./words.ts";
 
 type CreationOptions = {
   /** Whether Kafka would make it; it makes nothing. */
@@ -58,7 +58,7 @@ export async function createTopic(
       const replicas = await ask(cluster, topic, { settings, replicated, ...options });
       return { replicas, leftOut };
     } catch (error) {
-      const reason = reasonOf(error);
+      const reason = kafkaReason(error);
       const named = [...optional.keys()].filter((name) => reason.includes(name));
       if (!REFUSED_SETTING.test(reason) || named.length === 0) {
         throw kafkaFault(error, "not-applied", `creating topic ${topic}`);

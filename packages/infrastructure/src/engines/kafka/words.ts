@@ -3,7 +3,7 @@ import { EngineFault } from "@stampede/domain";
 import { GenericError, ResponseError } from "@platformatic/kafka";
 
 /** All that the error and its causes say, each once. */
-export function reasonOf(error: unknown): string {
+export function kafkaReason(error: unknown): string {
   return [...new Set(wordsOf(error))].join("; ");
 }
 
