@@ -2,6 +2,7 @@
 // takes rights away, goes and comes back.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { ConfigResourceTypes } from "@platformatic/kafka";
 import { missing, until } from "@stampede/launcher/testing";
 import { checkKafka } from "../../../src/engines/kafka/check.ts";
 import { openAccess } from "../../../src/engines/kafka/access.ts";
@@ -40,6 +41,26 @@ describe("a Kafka of somebody else", { skip: missing("kafka") || missingOpenssl(
     const { topic } = await kafka.createLog(nameOf());
     const claims = Array.from({ length: 3_000 }, (_, n) => n);
     assert.equal(await kafka.openWriter(topic, () => undefined).append(batchOf(...claims)), 0);
+  });
+
+  test("is told when it refuses claims, once for all of them, with what to change", async (t) => {
+    const { kafka, told } = await open(t, own().brokers.plain, openAccess);
+    const { topic } = await kafka.createLog(nameOf());
+    const configs = [{ name: "max.message.bytes", value: "1000", configOperation: 0 as const }];
+    const resource = { resourceType: ConfigResourceTypes.TOPIC, resourceName: topic, configs };
+    await own()
+      .admin()
+      .incrementalAlterConfigs({ resources: [resource], validateOnly: false });
+    const writer = kafka.openWriter(topic, () => undefined);
+    const crowd = batchOf(...Array.from({ length: 100 }, (_, n) => n));
+    await until(async () => writer.append(crowd).then(() => false, isTooLarge), "it refuses");
+    await assert.rejects(writer.append(crowd), isTooLarge);
+    assert.deepEqual(told.errors, [
+      "Kafka refuses to append claims: MESSAGE_TOO_LARGE. Set max.message.bytes of the topics, and " +
+        "message.max.bytes of the brokers, to 1048588 or more.",
+    ]);
+    assert.equal(kafka.isUp(), true, "other events go on");
+    assert.ok((await writer.append(batchOf(1))) >= 0);
   });
 
   // Red when one more right is needed than docs/engines.md lists.
@@ -142,3 +163,7 @@ describe("a Kafka of somebody else", { skip: missing("kafka") || missingOpenssl(
     });
   });
 });
+
+function isTooLarge(error: unknown): boolean {
+  return /MESSAGE_TOO_LARGE/.test(String(error));
+}
