@@ -59,6 +59,11 @@ export function readJwt({ read, whole, faults }: SettingsReader): JwtAuth | null
   return { kind: "jwt", rules, keys };
 }
 
+/** An address without what may follow it: some providers put a name of the application there. */
+export function nameOf(keys: JwtKeys): string {
+  return keys.kind === "file" ? keys.path : `${keys.url.origin}${keys.url.pathname}`;
+}
+
 function wordsOf(text: string | null): readonly string[] {
   return text?.split(/\s+/) ?? [];
 }

@@ -5,6 +5,7 @@ import type { ListenOptions, Server } from "node:net";
 import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
 import type { Config } from "./config.ts";
+import { nameOf } from "./jwt-settings.ts";
 
 declare module "fastify" {
   interface FastifyInstance {
@@ -132,10 +133,10 @@ export function announce(
   if (auth.kind === "jwt") {
     const { rules, keys } = auth;
     const tokens = `tokens of ${rules.issuers.join(" or ")} for ${rules.audiences.join(" or ")}`;
-    // An address without what may follow it: some providers put a name of the application there.
-    const address =
-      keys.kind === "address" ? `the keys at ${keys.url.origin}${keys.url.pathname}` : "";
-    const signed = keys.kind === "file" ? `one of ${keys.keySet.keys.length} keys` : address;
+    const signed =
+      keys.kind === "file"
+        ? `one of ${keys.keySet.keys.length} keys`
+        : `the keys at ${nameOf(keys)}`;
     return say(`AUTH=jwt: ${tokens}, signed by ${signed}`);
   }
   say(

@@ -5,6 +5,7 @@ import { devIdentity } from "./identity.ts";
 import type { Identity } from "./identity.ts";
 import { jwtIdentity } from "./jwt-identity.ts";
 import type { KeySet } from "./jwt-keys.ts";
+import { nameOf } from "./jwt-settings.ts";
 import type { JwtKeys } from "./jwt-settings.ts";
 import { fetchKeys, watchKeys } from "./key-sources.ts";
 import type { KeySource } from "./key-sources.ts";
@@ -28,6 +29,7 @@ async function openKeys(from: JwtKeys, log: Logger): Promise<KeySource> {
     for (const keys of passedBy) log.warn(`JWT_KEYS: the server passes by ${keys}`);
   };
   let known = from.kind === "file";
+  const name = nameOf(from);
   const told = {
     onChange(keySet: KeySet) {
       const count = { keys: keySet.keys.length };
@@ -40,7 +42,7 @@ async function openKeys(from: JwtKeys, log: Logger): Promise<KeySource> {
       const consequence = known
         ? "the server keeps the last good keys"
         : "nobody can be told apart, every claim is answered 503, and it is asked again every 5 s";
-      log.error({ faults }, `JWT_KEYS has a fault: ${consequence}`);
+      log.error(`JWT_KEYS: ${name} ${faults.join("; ")}: ${consequence}`);
     },
   };
   if (from.kind === "file") {

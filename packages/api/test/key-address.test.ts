@@ -12,9 +12,11 @@ import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { until } from "@stampede/domain/contracts";
+import { pino } from "pino";
 import { jwtIdentity } from "../src/jwt-identity.ts";
 import { fetchKeys } from "../src/key-sources.ts";
 import type { KeySource } from "../src/key-sources.ts";
+import { openIdentity } from "../src/open-identity.ts";
 import { openApp } from "./support/app.ts";
 import {
   bearer,
@@ -159,6 +161,30 @@ for (const [what, [answer, fault]] of Object.entries(wrong)) {
     assert.equal(address.asked, 3, "no redirect is followed");
   });
 }
+
+test("the log names the address, what is wrong with it, and what follows from that", async (t) => {
+  const address = await openAddress(t);
+  const lines: string[] = [];
+  const log = pino({ base: null }, { write: (line: string) => void lines.push(line) });
+  await using stack = new AsyncDisposableStack();
+  const keys = { kind: "address", url: address.url } as const;
+  address.answer = (response) => response.writeHead(404).end();
+  const away404 = await openIdentity({ kind: "jwt", rules: RULES, keys }, log, stack);
+  assert.equal(away404.isReady(), false);
+  assert.match(
+    lines.splice(0).join(""),
+    /"level":50,.*"msg":"JWT_KEYS: http:\/\/127\.0\.0\.1:\d+\/keys answers 404 instead of 200: nobody can be told apart/,
+  );
+  address.answer = giving(JSON.stringify({ keys: [{ kty: "oct", k: "MARK" }, jwkOf(old)] }));
+  const there = await openIdentity({ kind: "jwt", rules: RULES, keys }, log, stack);
+  assert.equal(there.isReady(), true);
+  assert.match(lines[0]!, /"keys":1,"msg":"JWT_KEYS has answered/);
+  assert.match(
+    lines[1]!,
+    /"level":40,.*"msg":"JWT_KEYS: the server passes by key 1: a shared secret/,
+  );
+  assert.ok(!lines.join("").includes("MARK"));
+});
 
 test("an address that never answers is given up", { timeout: 60_000 }, async (t) => {
   const address = await openAddress(t);
