@@ -87,6 +87,11 @@ describe("any operator's change of any event", () => {
           case "window-empty":
             assert.ok(asked.closesAtMs !== null && asked.closesAtMs <= asked.opensAtMs);
             break;
+          case "name-blank":
+          case "name-broken":
+          case "name-control":
+          case "name-direction":
+            assert.fail("every name here may be one");
         }
       }),
       { numRuns: 1_000 },

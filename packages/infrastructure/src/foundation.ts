@@ -61,7 +61,7 @@ export type FoundationOptions = {
 };
 
 /** Closes what was opened, in reverse; the name tells of one that does not end. */
-export type ClosingStack = {
+type ClosingStack = {
   use<Value extends AsyncDisposable | Disposable>(value: Value, name: string): Value;
   defer(close: () => Promise<void> | void, name: string): void;
 };

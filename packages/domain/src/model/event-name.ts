@@ -10,7 +10,7 @@ export type NameRefusal =
   | { readonly kind: "name-direction" }
   | { readonly kind: "name-blank" };
 
-const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
+const CONTROL = /\p{Control}/u;
 
 /**
  * Something that shows by itself: neither space, mark (which needs a letter to stand on), nor what

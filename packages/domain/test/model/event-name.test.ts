@@ -9,18 +9,18 @@ describe("the name of an event", () => {
     "Spring",
     " Spring ",
     "봄 쿠폰",
-    "شكرا 2026",
-    "\u2067שלום\u2069 (spring)",
+    "\u0634\u0643\u0631\u0627 2026",
+    "\u2067\u05e9\u05dc\u05d5\u05dd\u2069 (spring)",
     "\u202b\u2066a\u2069\u202c",
     "e\u0301",
     "a\u200bb",
-    "নমস্তে",
+    "\u09a8\u09ae\u09b8\u09cd\u09a4\u09c7",
     "\u{1f469}\u200d\u{1f469}\u200d\u{1f467}",
     "\u2764\ufe0f",
     "1\ufe0f\u20e3",
     "\u{1f3f4}\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}",
     "\u{1f1f0}\u{1f1f7}",
-    "\u200fשלום\u200e",
+    "\u200f\u05e9\u05dc\u05d5\u05dd\u200e",
     "\u0600",
     "?",
     "'; DROP TABLE events; --",
@@ -68,7 +68,7 @@ describe("the name of an event", () => {
   };
   for (const [kind, names] of Object.entries(refused)) {
     for (const name of names) {
-      const shown = [...name].map((one) => one.codePointAt(0)?.toString(16)).join(" ");
+      const shown = Array.from(name, (one) => one.codePointAt(0)?.toString(16)).join(" ");
       test(`may not be ${shown || "empty"}: ${kind}`, () => {
         assert.deepEqual(nameRefusal(name), { kind });
       });
