@@ -98,23 +98,21 @@ const HOST = /^[\w.~!$&'()*+,;=:%[\]-]*$/;
 
 /**
  * Of a header that may stand once Node keeps the first line: whoever reads the last one (a proxy, for
- * instance) would see another person, or another body.
+ * instance) would see another body. Two Authorizations are the identity's to refuse.
  */
 function wrongHeaderLine({
   rawHeaders,
   headers,
   httpVersionMinor,
 }: IncomingMessage): string | null {
-  let [hosts, bearers, types] = [0, 0, 0];
+  let [hosts, types] = [0, 0];
   for (let line = 0; line < rawHeaders.length; line += 2) {
     const name = rawHeaders[line]?.toLowerCase();
     if (name === "host") hosts += 1;
-    else if (name === "authorization") bearers += 1;
     else if (name === "content-type") types += 1;
   }
   if (httpVersionMinor > 0 && hosts !== 1) return "Send one Host header.";
   if (!HOST.test(headers.host ?? "")) return "Host is no name or address.";
-  if (bearers > 1) return "Send one Authorization header.";
   return types > 1 ? "Send one Content-Type header." : null;
 }
 
