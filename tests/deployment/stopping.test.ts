@@ -84,6 +84,17 @@ describe("SIGTERM", { skip: procMissing || engineMissing() }, () => {
     assert.equal(await ends(program), 0, program.lastWords());
   });
 
+  // Red when a primary waits for each of its workers without end (`stopAll` in workers/primary.ts).
+  test("ends a program of which one worker stands still, and says which", async (t) => {
+    const program = await startProgram(t, { WORKERS: "2" });
+    const servers = serversOf(program.pid);
+    stopTree(servers[0]!);
+    assert.equal(await ends(program), 1, program.lastWords());
+    const told = `"worker":${servers[0]},"msg":"a worker did not end in time: it is killed"`;
+    assert.ok(program.lastWords().includes(told), program.lastWords());
+    assert.deepEqual(servers.filter(isAlive), []);
+  });
+
   // Red when `untilStopped` of shutdown.ts counts no signals.
   test("ends a program at once the second time", async (t) => {
     for (const workers of ["1", "2"]) {
