@@ -42,7 +42,7 @@ export function registerCors(app: FastifyInstance, origins: ReadonlySet<string>)
     done();
   });
   return () => {
-    for (const [url, taken] of [...methods]) preflightRoute(app, { url, methods: [...taken] });
+    for (const [url, taken] of methods) preflightRoute(app, { url, methods: [...taken] });
   };
 }
 

@@ -13,7 +13,7 @@ const CHARTS_FOLDER = dirname(fileURLToPath(import.meta.resolve("uplot/dist/uPlo
 /** What the live desk loads: the package brings other builds, too. */
 const CHARTS = ["uPlot.esm.js", "uPlot.min.css"];
 /** What a shop's own page loads from here. */
-const FOR_SHOPS = ["/embed.js", "/embed-words.js"];
+const FOR_SHOPS = new Set(["/embed.js", "/embed-words.js"]);
 
 const TYPES: Readonly<Record<string, string>> = {
   ".html": "text/html; charset=utf-8",
@@ -71,7 +71,7 @@ export function fileIn(folder: string, name: string): File {
  * (@fastify/static knows size and date alone). Read anew each time: whoever edits it sees it.
  */
 export function fileRoute(app: FastifyInstance, url: string, { type, read }: File): void {
-  const isForShops = FOR_SHOPS.includes(url);
+  const isForShops = FOR_SHOPS.has(url);
   app.get(url, { schema: { hide: true } }, async (request, reply) => {
     const content = await read();
     const tag = `"${createHash("sha256").update(content).digest("base64url").slice(0, 22)}"`;

@@ -13,6 +13,17 @@ export const STREAM_BOUNDS: StreamBounds = { streamsMax: 20_000, unreadBytesMax:
 const COMMENT_EVERY_MS = 15_000;
 /** In so many parts: all at once would hold up whoever claims just then. */
 const COMMENT_PARTS = 150;
+const SCHEMA = {
+  summary: "The progress of an event, as server-sent events",
+  response: {
+    200: {
+      description: "text/event-stream",
+      content: { "text/event-stream": { schema: {} } },
+    },
+    "4xx": problemResponse("refused"),
+    503: problemResponse("too many watchers, or the event is not known and cannot be read"),
+  },
+};
 const GONE = { kind: "no-such-event" } as const;
 const RETRY_MS_MIN = 1_000;
 const RETRY_MS_SPREAD = 4_000;
@@ -44,17 +55,7 @@ export async function streamRoutes(
     {
       exposeHeadRoute: false,
       config: { forShops: true },
-      schema: {
-        summary: "The progress of an event, as server-sent events",
-        response: {
-          200: {
-            description: "text/event-stream",
-            content: { "text/event-stream": { schema: {} } },
-          },
-          "4xx": problemResponse("refused"),
-          503: problemResponse("too many watchers, or the event is not known and cannot be read"),
-        },
-      },
+      schema: SCHEMA,
     },
     async (request, reply) => {
       const eventId = parseEventId(request.params.id);
