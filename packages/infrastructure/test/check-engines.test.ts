@@ -17,6 +17,7 @@ const OPTIONS: Omit<CheckOptions, "databaseUrl"> = {
   poolSizes: { shared: 5, decisions: 4, rowLock: 4 },
   redisUrl: null,
   kafkaBrokers: null,
+  kafkaAccess: { sasl: null, tls: null },
   role: "all",
   workers: 1,
 };
