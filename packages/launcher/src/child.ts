@@ -1,20 +1,14 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import {
-  closeSync,
-  existsSync,
-  fstatSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  statSync,
-} from "node:fs";
+import { closeSync, fstatSync, openSync, readFileSync, rmSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import type { ProcessExit, RunningProcess } from "./engine.ts";
+import { boundLog } from "./logs.ts";
 import { signalGroup } from "./processes.ts";
 import { writePrivateFile } from "./private-file.ts";
+import { sentence } from "./system-errors.ts";
 
 export type ChildPlan = {
   readonly command: string;
@@ -23,7 +17,7 @@ export type ChildPlan = {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Only for a launcher that is root: whom the child runs as. */
   readonly user?: { readonly uid: number; readonly gid: number } | undefined;
-  /** All output is appended here; a file over `logBytesMax` is begun anew. */
+  /** All output is appended here; the file is bounded (logs.ts). */
   readonly logPath: string;
   /** Gets each line as well. The child then writes to a pipe instead of to the file. */
   readonly onLine?: ((line: string) => void) | undefined;
@@ -60,7 +54,6 @@ export class StartFailed extends Error {
   }
 }
 
-const logBytesMax = 10 * 1024 * 1024;
 const lastLinesCharactersMax = 2_000;
 const lastLinesMax = 12;
 const closeMsMax = 500;
@@ -76,11 +69,13 @@ export async function startChild(plan: ChildPlan): Promise<Child> {
   if (pid === undefined) {
     const cause = await new Promise((resolve) => child.once("error", resolve));
     plan.onGone?.();
-    throw new Error(`Cannot start ${plan.command}.`, { cause });
+    throw new Error(`Cannot start ${plan.command}. ${sentence(cause)}`, { cause });
   }
+  const endBound = boundLog(plan.logPath);
   const exited = new Promise<ProcessExit>((resolve) => {
     child.once("exit", (code, signal) => {
-      rmSync(plan.pidPath, { force: true });
+      endBound();
+      forget(plan.pidPath);
       plan.onGone?.();
       // What it wrote last may still be in the pipe; a helper of its own may keep that open.
       const closed = once(child, "close");
@@ -89,10 +84,15 @@ export async function startChild(plan: ChildPlan): Promise<Child> {
   });
   // A signal to a process that has just ended is reported here; `exited` tells all that matters.
   child.on("error", () => undefined);
-  writePrivateFile(plan.pidPath, plan.pidText?.(pid) ?? `${pid}\n`);
-
   let stopping: Promise<void> | null = null;
   const stop = (): Promise<void> => (stopping ??= endChild(child, exited, plan));
+  try {
+    writePrivateFile(plan.pidPath, plan.pidText?.(pid) ?? `${pid}\n`);
+  } catch (error) {
+    // A process that nobody can find again may not stay.
+    await stop();
+    throw error;
+  }
   return {
     pid,
     exited,
@@ -133,14 +133,25 @@ export function describeExit(exit: ProcessExit): string {
   return exit.signal === null ? `with exit code ${exit.code}` : `by ${exit.signal}`;
 }
 
+/** Called where nobody could catch what it throws. */
+function forget(pidPath: string): void {
+  try {
+    rmSync(pidPath, { force: true });
+  } catch {
+    // A file system that has become read-only keeps it; whoever reads it looks whether the process lives.
+  }
+}
+
 function lastLines(path: string, start: number): string {
-  const text = readFileSync(path).subarray(start).toString("utf8").slice(-lastLinesCharactersMax);
+  const all = readFileSync(path);
+  // It has been cut meanwhile.
+  const own = start > all.length ? all : all.subarray(start);
+  const text = own.toString("utf8").slice(-lastLinesCharactersMax);
   return text.trimEnd().split("\n").slice(-lastLinesMax).join("\n");
 }
 
 function spawnLogged(plan: ChildPlan): { child: ChildProcess; logStart: number } {
-  const tooLong = existsSync(plan.logPath) && statSync(plan.logPath).size > logBytesMax;
-  const log = openSync(plan.logPath, tooLong ? "w" : "a", 0o600);
+  const log = openSync(plan.logPath, "a", 0o600);
   try {
     const logStart = fstatSync(log).size;
     const output = plan.onLine === undefined ? log : "pipe";

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { describeExit } from "./child.ts";
 import type { RunningProcess } from "./engine.ts";
+import { sentence } from "./system-errors.ts";
 
 export type Supervision<Running extends RunningProcess> = {
   readonly title: string;
@@ -25,6 +26,9 @@ type BackOff = {
 /** Ends the supervision first and then the process, so that nothing is started again. */
 export type Supervised = { stop(): Promise<void> };
 
+/** What went wrong the same way again is told as often as this. */
+const sameAgainMs = 60_000;
+
 const patience: BackOff = { firstMs: 100, lastMs: 5_000, goodLifeMs: 30_000 };
 
 /** Starts a process again whenever it ends without having been told to. */
@@ -35,6 +39,7 @@ export function supervise<Running extends RunningProcess>(plan: Supervision<Runn
   const { firstMs, lastMs, goodLifeMs } = plan.backOff ?? patience;
   let running: Running | null = plan.running;
   let waitMs = firstMs;
+  const complain = complaints(plan.report);
 
   const startAgain = async (): Promise<void> => {
     while (running === null && !signal.aborted) {
@@ -46,8 +51,8 @@ export function supervise<Running extends RunningProcess>(plan: Supervision<Runn
         plan.onChange(running);
         plan.report(`${plan.title} is back (process ${running.pid}).`);
       } catch (error) {
-        // One line each time; the wait grows, and the cause may go away by itself.
-        if (!signal.aborted) plan.report(`${plan.title} does not start again: ${sentence(error)}`);
+        // The wait grows, and the cause may go away by itself.
+        if (!signal.aborted) complain(`${plan.title} does not start again: ${sentence(error)}`);
       }
     }
   };
@@ -77,6 +82,13 @@ export function supervise<Running extends RunningProcess>(plan: Supervision<Runn
   };
 }
 
-function sentence(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+/** Tells the same thing, as its first line has it, once in a while. */
+function complaints(report: (line: string) => void): (text: string) => void {
+  let told = { line: "", atMs: 0 };
+  return (text) => {
+    const [line = ""] = text.split("\n");
+    if (line === told.line && performance.now() - told.atMs < sameAgainMs) return;
+    told = { line, atMs: performance.now() };
+    report(text);
+  };
 }

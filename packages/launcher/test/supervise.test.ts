@@ -35,6 +35,32 @@ test("starts a process again until it stays, with one line for each try", async 
   assert.equal(last.stops(), 1);
 });
 
+test("tells a failure that comes again the same way once, however often it is tried", async () => {
+  const lines: string[] = [];
+  const [first, last] = [standIn(1), standIn(6)];
+  let tries = 0;
+  const supervised = supervise({
+    title: "Kafka",
+    running: first.process,
+    restart: async () => {
+      tries += 1;
+      if (tries < 5) throw new Error(`No room. Its last lines:\nat ${tries}`);
+      return last.process;
+    },
+    report: (line) => lines.push(line),
+    onChange: () => undefined,
+    backOff: quickly,
+  });
+  first.end({ code: 1, signal: null });
+  await until(() => lines.length === 3, "the process is back");
+  assert.deepEqual(lines, [
+    "Kafka ended with exit code 1. Starting it again.",
+    "Kafka does not start again: No room. Its last lines:\nat 1",
+    "Kafka is back (process 6).",
+  ]);
+  await supervised.stop();
+});
+
 test("does not start anything again once it has been told to stop", async () => {
   let restarts = 0;
   const only = standIn(1);
