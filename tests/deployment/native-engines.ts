@@ -237,7 +237,7 @@ async function startBroker(
       .replace('"$KAFKA_CLUSTER_ID"', environment["KAFKA_CLUSTER_ID"] ?? "");
   const words = (text: string | undefined): string[] => placed(text ?? "").split(" ");
   const logging = words(environment["KAFKA_LOG4J_OPTS"]);
-  const run = { command: kafka.java, folder: home, environment: {} };
+  const run = { command: kafka.java, folder: home, environment: kafka.environment };
   await runToEnd(`Formatting ${name}`, {
     ...run,
     args: [...logging, ...java, "kafka.tools.StorageTool", ...words(format)],

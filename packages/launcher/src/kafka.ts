@@ -1,4 +1,3 @@
-import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,26 +7,30 @@ import type { EngineOptions, RunningEngine } from "./engine.ts";
 import { EngineUnavailable } from "./engine.ts";
 import type { EngineHome } from "./engine-home.ts";
 import { startInHome } from "./engine-home.ts";
+import { findJava, javaEnvironment } from "./java.ts";
 import { fetchByMaven } from "./maven.ts";
+import type { FetchOptions } from "./maven.ts";
 import { runTool } from "./run-tool.ts";
 
 const remedy =
   "Install Java 17 or newer and Maven (Debian: apt-get install default-jre-headless maven), " +
   "or set KAFKA_BROKERS.";
 
-const javaVersionMin = 17;
 const readyMsMax = 60_000;
 const orderlyMs = 15_000;
 const answerMsMax = 2_000;
 
 /** How Kafka's programs are run: `java`, these arguments, then the name of a class and its own. */
-export type KafkaProgram = { readonly java: string; readonly classPath: readonly string[] };
+export type KafkaProgram = {
+  readonly java: string;
+  readonly classPath: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+};
 
 /** Finds Java and Kafka's jars; fetches these at the first call. */
-export async function findKafka(
-  options: Pick<EngineOptions, "cacheFolder" | "report" | "signal"> = {},
-): Promise<KafkaProgram> {
-  const java = findJava();
+export async function findKafka(options: FetchOptions = {}): Promise<KafkaProgram> {
+  const found = findJava();
+  if ("fault" in found) throw new EngineUnavailable("kafka", { reason: found.fault, remedy });
   const jars = await fetchByMaven({
     engine: "kafka",
     title: "Kafka 4.1.0",
@@ -39,7 +42,8 @@ export async function findKafka(
     remedy,
     options,
   });
-  return { java, classPath: ["-cp", join(jars, "*")] };
+  const environment = javaEnvironment();
+  return { java: found.java, classPath: ["-cp", join(jars, "*")], environment };
 }
 
 export type KafkaOptions = EngineOptions & {
@@ -51,16 +55,16 @@ export type KafkaOptions = EngineOptions & {
 
 /** Starts one Kafka node that is broker and controller (KRaft). Loopback only, and open there. */
 export async function startKafka(options: KafkaOptions): Promise<RunningEngine> {
-  const { java, classPath } = await findKafka(options);
+  const program = await findKafka(options);
+  const { java, classPath, environment } = program;
   const place = { name: "kafka", mode: 0o700, stopSignal: "SIGTERM" } as const;
   return startInHome(place, options, async (home) => {
-    const environment = { PATH: process.env["PATH"], LC_ALL: "C" };
     writeFileSync(join(home.folder, "log4j2.properties"), logging);
     const configured = (logFolder: string): string =>
       (options.configure ?? same)(configuration(home, logFolder)).join("\n");
     writeFileSync(join(home.folder, "server.properties"), configured("log"));
     writeFileSync(join(home.folder, "format.properties"), configured(home.draft));
-    await format(home, { java, classPath, environment }, options);
+    await format(home, program, options);
     const url = `127.0.0.1:${home.port}`;
     const plan = {
       command: java,
@@ -120,14 +124,10 @@ const logging = [
   "",
 ].join("\n");
 
-type Java = KafkaProgram & {
-  readonly environment: Readonly<Record<string, string | undefined>>;
-};
-
 /** Formats beside the final place and renames, so that a half-formatted folder is never used. */
 async function format(
   home: EngineHome,
-  java: Java,
+  program: KafkaProgram,
   { formatArguments = [], signal }: KafkaOptions,
 ): Promise<void> {
   const finished = join(home.folder, "log");
@@ -136,12 +136,12 @@ async function format(
   const clusterId = randomBytes(16).toString("base64url").replace(/^-/, "A");
   await runTool({
     title: "Formatting Kafka's folder",
-    command: java.java,
+    command: program.java,
     args: [
       // The fast compiler only: the tool lives for a second. Not for the node itself.
       "-XX:TieredStopAtLevel=1",
       ...loggingFlag,
-      ...java.classPath,
+      ...program.classPath,
       "kafka.tools.StorageTool",
       "format",
       "--cluster-id",
@@ -151,23 +151,10 @@ async function format(
       ...formatArguments,
     ],
     folder: home.folder,
-    environment: java.environment,
+    environment: program.environment,
     signal,
   });
   renameSync(join(home.folder, home.draft), finished);
-}
-
-function findJava(): string {
-  const javaHome = process.env["JAVA_HOME"];
-  const candidates = javaHome === undefined ? ["java"] : [join(javaHome, "bin", "java"), "java"];
-  let found = "there is no java on the PATH.";
-  for (const java of candidates) {
-    const { status, stderr } = spawnSync(java, ["-version"], { encoding: "utf8" });
-    const version = Number(/version "(?<major>\d+)/.exec(stderr ?? "")?.groups?.["major"]);
-    if (status === 0 && version >= javaVersionMin) return java;
-    if (status === 0) found = `the Java here is version ${version}, older than ${javaVersionMin}.`;
-  }
-  throw new EngineUnavailable("kafka", { reason: found, remedy });
 }
 
 /** A connection proves little: the node listens seconds before it is let out of its fence. */

@@ -1,4 +1,6 @@
 import { spawn } from "node:child_process";
+import { StartFailed } from "./child.ts";
+import { sentence } from "./system-errors.ts";
 
 export type Tool = {
   readonly title: string;
@@ -32,16 +34,17 @@ export async function runTool(tool: Tool): Promise<void> {
   };
   child.stdout.on("data", read);
   child.stderr.on("data", read);
-  let failure: unknown = null;
+  const failures: Error[] = [];
   child.once("error", (error) => {
-    failure = error;
+    failures.push(error);
   });
   // "close" also comes after "error", and only then is the program certainly gone.
   const code = await new Promise<number | null>((resolve) => {
     child.once("close", resolve);
   });
   tool.signal?.throwIfAborted();
-  if (failure !== null || code !== 0) {
-    throw new Error(`${tool.title} failed (exit ${code}). ${output.trim()}`, { cause: failure });
+  if (failures.length > 0 || code !== 0) {
+    const why = failures.map(sentence)[0] ?? `exit ${code}`;
+    throw new StartFailed(`${tool.title} failed (${why}).`, output.trim());
   }
 }

@@ -150,13 +150,13 @@ async function isCounted({ id, broker }: Pick<KafkaNode, "id" | "broker">): Prom
   }
 }
 
-function launch(place: Place, { java, classPath }: KafkaProgram): ChildProcess {
+function launch(place: Place, { java, classPath, environment }: KafkaProgram): ChildProcess {
   const log = openSync(join(place.folder, "engine.log"), "a");
   try {
     // In this process's group: whoever ends the test run ends the nodes with it.
     return spawn(java, [...heap, ...logging, ...classPath, "kafka.Kafka", "server.properties"], {
       cwd: place.folder,
-      env: { PATH: process.env["PATH"] ?? "", LC_ALL: "C" },
+      env: environment,
       stdio: ["ignore", log, log],
     });
   } finally {
@@ -201,7 +201,7 @@ function prepare(places: readonly Place[], program: KafkaProgram, plan: ClusterP
       "--config",
       "server.properties",
     ],
-    { cwd: first.folder, encoding: "utf8" },
+    { cwd: first.folder, encoding: "utf8", env: program.environment },
   );
   assert.equal(status, 0, `Kafka's folder was not formatted:\n${stdout}\n${stderr}`);
   for (const { id, folder } of others) {
