@@ -49,7 +49,12 @@ export async function runMaven(run: MavenRun): Promise<void> {
   const named = Object.entries(defines).map(([name, value]) => `-D${name}=${value}`);
   const args = ["-B", "-Dstyle.color=never", "-f", pomPath, ...named, ...goals];
   // Its own process group, so that Ctrl-C in the terminal reaches this process, which stops it once.
-  const child = spawn("mvn", args, { detached: true, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn("mvn", args, {
+    detached: true,
+    stdio: ["ignore", "pipe", "pipe"],
+    // In the locale C Java reads no path like `바탕화면`.
+    env: { ...process.env, LC_ALL: "C.UTF-8" },
+  });
   const ended = new Promise<number | null>((resolve, reject) => {
     child.once("error", reject);
     child.once("close", resolve);

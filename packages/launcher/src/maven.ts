@@ -1,7 +1,17 @@
 import { spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
-import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
-import { join, resolve } from "node:path";
+import {
+  accessSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+} from "node:fs";
+import { userInfo } from "node:os";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { EngineName, EngineOptions } from "./engine.ts";
 import { EngineUnavailable } from "./engine.ts";
@@ -19,12 +29,19 @@ export type Fetch = {
   /** Last touches to the fetched folder before anybody else can see it. */
   readonly prepare?: (folder: string) => void;
   readonly remedy: string;
-  readonly options: Pick<EngineOptions, "cacheFolder" | "report" | "signal">;
+  readonly options: FetchOptions;
 };
+
+export type FetchOptions = Partial<
+  Pick<EngineOptions, "dataFolder" | "cacheFolder" | "report" | "signal">
+>;
 
 const plugin = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1";
 const fetchMsMax = 15 * 60_000;
 const progressMs = 2_000;
+
+/** What says that Maven has reached no repository. */
+const unreached = /Could not transfer|Unknown host|Connect(?:ion)? .*(?:refused|timed out|failed)/i;
 
 /** Where engines are kept for every data folder, so that `--fresh` and tests need no download. */
 const defaultCacheFolder: string = fileURLToPath(
@@ -36,15 +53,21 @@ const defaultCacheFolder: string = fileURLToPath(
  * appears whole, by a rename, and under a lock: `npm start` and `npm test` may ask at once.
  */
 export async function fetchByMaven(fetch: Fetch): Promise<string> {
-  const cache = resolve(fetch.options.cacheFolder ?? defaultCacheFolder);
   // Of the pom as well, so that a changed version is not mistaken for the one already there.
   const mark = createHash("sha256").update(readFileSync(fetch.pomPath)).digest("hex").slice(0, 8);
-  const folder = join(cache, `${fetch.folderName}-${process.platform}-${process.arch}-${mark}`);
-  if (existsSync(folder)) return folder;
+  const name = `${fetch.folderName}-${process.platform}-${process.arch}-${mark}`;
+  const caches = cachesFor(fetch.options);
+  const fetchedBefore = caches.map((cache) => join(cache, name)).find((path) => existsSync(path));
+  if (fetchedBefore !== undefined) return fetchedBefore;
+  const cache = caches.find(mayWrite) ?? caches[0] ?? defaultCacheFolder;
+  const folder = join(cache, name);
   mkdirSync(cache, { recursive: true });
   const lock = await waitForLock(`${folder}.lock`, {
     signal: fetch.options.signal,
-    onWait: () => fetch.options.report?.(`Waiting for another process to fetch ${fetch.title}.`),
+    onWait: () =>
+      fetch.options.report?.(
+        `Waiting for another process to fetch ${fetch.title}: it holds ${folder}.lock.`,
+      ),
   });
   const draft = `${folder}.${randomBytes(4).toString("hex")}.new`;
   try {
@@ -64,12 +87,55 @@ export async function fetchByMaven(fetch: Fetch): Promise<string> {
   }
 }
 
+/** The project's own; the data folder for somebody who may not write to the project. */
+function cachesFor({ cacheFolder, dataFolder }: FetchOptions): readonly string[] {
+  if (cacheFolder !== undefined) return [resolve(cacheFolder)];
+  const own = dataFolder === undefined ? [] : [join(resolve(dataFolder), "engines")];
+  return [defaultCacheFolder, ...own];
+}
+
+/** Whether the folder, or the first that exists above it, takes a file. */
+function mayWrite(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK);
+    return true;
+  } catch (error) {
+    const above = dirname(folder);
+    return errorCode(error) === "ENOENT" && above !== folder && mayWrite(above);
+  }
+}
+
+/**
+ * What Maven is run with beside its work. It keeps a repository where the user's home takes no file, trips
+ * over a JAVA_HOME that holds no Java, and reads no path like `바탕화면` in the locale C.
+ */
+function places(draft: string): { readonly args: string[]; readonly env: NodeJS.ProcessEnv } {
+  const { JAVA_HOME: javaHome, ...rest } = process.env;
+  const hasJava = javaHome !== undefined && existsSync(join(javaHome, "bin", "java"));
+  return {
+    args: homeTakesFiles() ? [] : [`-Dmaven.repo.local=${join(draft, "repository")}`],
+    env: { ...(hasJava ? process.env : rest), LC_ALL: "C.UTF-8" },
+  };
+}
+
+/** The home that the system has noted: Java does not ask HOME. */
+function homeTakesFiles(): boolean {
+  try {
+    return mayWrite(join(userInfo().homedir, ".m2", "repository"));
+  } catch {
+    // A user whom the system does not know, as in containers.
+    return false;
+  }
+}
+
 async function runMaven(fetch: Fetch, outputFolder: string): Promise<void> {
   const report = fetch.options.report ?? (() => undefined);
   report(`Downloading ${fetch.title} (${fetch.sizeMb} MB) by Maven, once.`);
+  const { args, env } = places(dirname(outputFolder));
   const child = spawn(
     "mvn",
     [
+      ...args,
       // Not -B: batch mode would hide how far a large file is.
       "-f",
       fetch.pomPath,
@@ -78,14 +144,16 @@ async function runMaven(fetch: Fetch, outputFolder: string): Promise<void> {
       `-DoutputDirectory=${outputFolder}`,
       ...Object.entries(fetch.settings).map(([name, value]) => `-D${name}=${value}`),
     ],
-    { detached: true, stdio: ["ignore", "pipe", "pipe"] },
+    { detached: true, stdio: ["ignore", "pipe", "pipe"], env },
   );
   const meter = mavenMeter();
   const problems: string[] = [];
+  let lastLine = "";
   const read = (chunk: Buffer): void => {
     for (const line of chunk.toString("utf8").split(/[\r\n]+/)) {
       meter.read(line);
-      if (line.includes("ERROR")) problems.push(plain(line));
+      if (/ERROR|(?:Exception|Error): /.test(line)) problems.push(plain(line));
+      if (line.trim() !== "") lastLine = plain(line);
     }
   };
   child.stdout.on("data", read);
@@ -107,7 +175,8 @@ async function runMaven(fetch: Fetch, outputFolder: string): Promise<void> {
       child.once("close", resolve);
     });
     fetch.options.signal?.throwIfAborted();
-    if (code !== 0) throw unavailable(fetch, `Maven failed: ${problems[0] ?? `exit ${code}`}.`);
+    if (code !== 0)
+      throw unavailable(fetch, mavenFailure(problems[0] ?? `${lastLine} (exit ${code})`));
   } catch (error) {
     if (errorCode(error) !== "ENOENT") throw error;
     throw unavailable(fetch, "it has to be fetched by Maven, and there is no mvn on the PATH.");
@@ -116,6 +185,14 @@ async function runMaven(fetch: Fetch, outputFolder: string): Promise<void> {
     clearInterval(progress);
     fetch.options.signal?.removeEventListener("abort", kill);
   }
+}
+
+/** Why Maven failed; of one that has reached nothing also what it may lack. */
+export function mavenFailure(problem: string): string {
+  const network =
+    "Check the network. Maven does not read HTTPS_PROXY: a proxy, or a mirror of its repository, has " +
+    "to be named in ~/.m2/settings.xml.";
+  return `Maven failed: ${problem}.${unreached.test(problem) ? ` ${network}` : ""}`;
 }
 
 function unavailable(fetch: Fetch, reason: string): EngineUnavailable {

@@ -7,6 +7,7 @@ import type { EngineOptions, RunningEngine } from "./engine.ts";
 import { EngineUnavailable } from "./engine.ts";
 import { startInHome } from "./engine-home.ts";
 import { fetchByMaven } from "./maven.ts";
+import type { FetchOptions } from "./maven.ts";
 import { keptSecret, writePrivateFile } from "./private-file.ts";
 
 // The names inside the Maven artifact, by the platform and processor that Node reports.
@@ -70,9 +71,7 @@ function configuration(port: number, password: string): string {
 }
 
 /** The path of a Redis or Valkey server; fetched at the first call where none is installed. */
-export async function findRedis(
-  options: Pick<EngineOptions, "cacheFolder" | "report" | "signal"> = {},
-): Promise<string> {
+export async function findRedis(options: FetchOptions = {}): Promise<string> {
   const installed = findOnPath();
   if (installed !== null) return installed;
   const packed = packedNames[`${process.platform}-${process.arch}`];
