@@ -1,7 +1,11 @@
 import {
+  chmodSync,
   chownSync,
+  cpSync,
   existsSync,
   mkdirSync,
+  mkdtempSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -9,6 +13,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
+import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import pg from "pg";
@@ -48,7 +53,8 @@ export async function startPostgres(options: StartPostgresOptions): Promise<Runn
   const place = { name: "postgres", mode, stopSignal: "SIGINT" } as const;
   return startInHome(place, options, async (home) => {
     const password = keptSecret(join(home.folder, "password"));
-    const runner = asUnprivileged([home.folder, native], dataOwner(home));
+    const inside = ["bin", "lib"].map((name) => join(native, name));
+    const runner = asUnprivileged([home.folder, ...inside], dataOwner(home));
     const environment = {
       PATH: process.env["PATH"],
       LC_ALL: "C",
@@ -113,13 +119,21 @@ function libraryPath(home: string, native: string): Record<string, string> {
   // Made anew each time: the repository may have moved.
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder);
+  // Whatever the umask is: PostgreSQL may run as another user.
+  chmodSync(folder, 0o755);
   const list = readFileSync(join(native, "pg-symlinks.json"), "utf8");
   const links: { source: string; target: string }[] = JSON.parse(list);
   for (const { source, target } of links) {
     symlinkSync(join(dirname(native), source), join(folder, basename(target)));
   }
+  // The others beside them: a path that holds a colon or a semicolon cannot be named in the list below.
+  for (const file of readdirSync(join(native, "lib"))) {
+    const path = join(folder, file);
+    if (!existsSync(path)) symlinkSync(join(native, "lib", file), path);
+  }
   const name = process.platform === "darwin" ? "DYLD_LIBRARY_PATH" : "LD_LIBRARY_PATH";
-  return { [name]: `${folder}:${join(native, "lib")}` };
+  // As seen from the folder it starts in, and from its data, to which it goes.
+  return { [name]: "lib:../lib" };
 }
 
 function dataOwner(home: EngineHome): number | null {
@@ -150,10 +164,12 @@ async function initialise(
   if (user !== undefined) {
     for (const path of [draft, passwordFile]) chownSync(path, user.uid, user.gid);
   }
+  await using stack = new AsyncDisposableStack();
+  const native = withoutShellWords(how.native, stack);
   try {
     await runTool({
       title: "Initialising PostgreSQL's folder",
-      ...how.runner.wrap(join(how.native, "bin", "initdb"), [
+      ...how.runner.wrap(join(native, "bin", "initdb"), [
         `--pgdata=${home.draft}`,
         `--username=${owner}`,
         `--pwfile=${basename(passwordFile)}`,
@@ -169,6 +185,19 @@ async function initialise(
   } finally {
     rmSync(passwordFile, { force: true });
   }
+}
+
+/**
+ * initdb calls the server by a shell, with its path in double quotes, in which a folder called `$HOME` is
+ * not what it says. It is run from a copy where that is so; the server itself needs no shell.
+ */
+function withoutShellWords(native: string, stack: AsyncDisposableStack): string {
+  if (!/["$`\\\n]/.test(native)) return native;
+  const copy = mkdtempSync(join(tmpdir(), "stampede-initdb-"));
+  stack.defer(() => rmSync(copy, { recursive: true, force: true }));
+  cpSync(native, copy, { recursive: true });
+  chmodSync(copy, 0o755);
+  return copy;
 }
 
 /** False while the server does not answer yet. */

@@ -114,6 +114,32 @@ test(
   },
 );
 
+for (const [title, name] of [
+  [
+    "with signs of shells, paths and other alphabets",
+    `바탕화면 (1) it's "a" $HOME; co:lon \\ %20 #`,
+  ],
+  ["so long that no socket could be in it", "long ".repeat(40)],
+] as const) {
+  for (const [engine, start] of Object.entries({ startPostgres, startRedis, startKafka })) {
+    const needs = engine.slice("start".length).toLowerCase();
+    test(
+      `${engine} works in a folder whose name is ${title}`,
+      { skip: isEngine(needs) && missing(needs) },
+      async (t) => {
+        // The strictest there is, and what the engines inherit where nobody sets it.
+        setEnvironment(t, { LC_ALL: "C" });
+        const before = process.umask(0o077);
+        t.after(() => process.umask(before));
+        const parent = temporaryFolder(t);
+        const running = await start({ dataFolder: join(parent, name) });
+        t.after(() => running.stop());
+        assert.ok(isAlive(running.pid));
+      },
+    );
+  }
+}
+
 test("two starts on one directory never both run", { skip: missing("redis") }, async (t) => {
   const start = starter(t, startRedis);
   const outcomes = await Promise.allSettled([start(), start(), start()]);
@@ -201,6 +227,21 @@ test("an engine that this machine cannot have says what to install", async (t) =
     return true;
   });
 });
+
+function isEngine(name: string): name is "postgres" | "redis" | "kafka" {
+  return ["postgres", "redis", "kafka"].includes(name);
+}
+
+function setEnvironment(t: TestContext, wanted: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(wanted)) {
+    const before = process.env[name];
+    process.env[name] = value;
+    t.after(() => {
+      if (before === undefined) delete process.env[name];
+      else process.env[name] = before;
+    });
+  }
+}
 
 /** Redis' process, once it answers; its starter is dead by then. */
 async function startByAnother(
