@@ -33,6 +33,14 @@ export const healthChecks: Rule = eachService((service) => {
   return isWhole ? [] : ["it has no health check with test, interval, timeout and retries"];
 });
 
+/** Docker hands a client's proxy settings to its containers, and a proxy knows no 127.0.0.1 of theirs. */
+export const healthPastProxies: Rule = eachService((service) => {
+  const asked = JSON.stringify(fieldsOf(service["healthcheck"])["test"] ?? "");
+  const wget = /\bwget /.test(asked) && !/\bhttp_proxy= wget /.test(asked);
+  const fetches = /\bfetch\(/.test(asked) && !/\bno_proxy = '127\.0\.0\.1'/.test(asked);
+  return wget || fetches ? ["its health check asks a proxy where one is set"] : [];
+});
+
 export const restartPolicies: Rule = eachService((service) =>
   service["restart"] === "unless-stopped" || isOneShot(service)
     ? []
@@ -191,6 +199,7 @@ export function memoryHolds(serverFlags: readonly string[]): Rule {
 export const rules: readonly Rule[] = [
   pinnedImages,
   healthChecks,
+  healthPastProxies,
   restartPolicies,
   limits,
   hardened,

@@ -10,6 +10,7 @@ import {
   dependencies,
   hardened,
   healthChecks,
+  healthPastProxies,
   limits,
   literalSecrets,
   memoryHolds,
@@ -49,6 +50,18 @@ describe("a service", () => {
       healthChecks,
       planted("      interval: 10s\n", ""),
       /app: it has no health check/,
+    ],
+    [
+      "a health check that a proxy answers",
+      healthPastProxies,
+      planted("http_proxy= wget", "wget"),
+      /health check asks a proxy/,
+    ],
+    [
+      "a health check of Node's that a proxy answers",
+      healthPastProxies,
+      planted("process.env.no_proxy = '127.0.0.1'; ", ""),
+      /app: its health check asks a proxy/,
     ],
     ["no restart policy", restartPolicies, planted("restart: unless-stopped", "tty: false"), /app/],
     [
