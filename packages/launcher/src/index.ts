@@ -2,6 +2,8 @@ export { EngineUnavailable, engineTitles } from "./engine.ts";
 export type { EngineName, RunningEngine } from "./engine.ts";
 export { findKafka, startKafka } from "./kafka.ts";
 export type { KafkaProgram } from "./kafka.ts";
+export { keepLocalDirect } from "./no-proxy.ts";
+export { watchParent } from "./parent.ts";
 export { freePort } from "./ports.ts";
 export { startPostgres } from "./postgres.ts";
 export { commandLine, isAlive, signalGroup } from "./processes.ts";

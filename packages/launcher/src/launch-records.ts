@@ -1,4 +1,5 @@
 import { rmSync } from "node:fs";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import type { EngineName, RunningEngine } from "./engine.ts";
 import { fieldsOf, readJsonFile, writePrivateFile } from "./private-file.ts";
@@ -32,7 +33,7 @@ export function launchRecords(dataFolder: string): LaunchRecords {
     writePrivateFile(join(dataFolder, file), `${JSON.stringify(content, null, 2)}\n`);
   };
   return {
-    claim: (url) => write(launcherFile, { pid: process.pid, url }),
+    claim: (url) => write(launcherFile, { pid: process.pid, host: hostname(), url }),
     write(running, urls, server) {
       const { postgres, redis, kafka } = running.engines;
       write(enginesFile, {
@@ -72,10 +73,15 @@ export function recordedUrls(dataFolder: string): EngineUrls {
 }
 
 /** The launcher that holds the folder, as far as it has said who it is. */
-export function holderOf(dataFolder: string): { pid: string; url: string } {
-  const { pid, url } = fieldsOf(readJsonFile(join(dataFolder, launcherFile)));
+export function holderOf(dataFolder: string): {
+  readonly pid: number | null;
+  readonly host: string | null;
+  readonly url: string;
+} {
+  const { pid, url, host } = fieldsOf(readJsonFile(join(dataFolder, launcherFile)));
   return {
-    pid: typeof pid === "number" ? String(pid) : "unknown",
+    pid: typeof pid === "number" ? pid : null,
+    host: typeof host === "string" ? host : null,
     url: typeof url === "string" ? url : "address unknown",
   };
 }

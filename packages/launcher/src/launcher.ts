@@ -1,20 +1,23 @@
-import { mkdirSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { StartFailed } from "./child.ts";
+import { lockFolder } from "./data-folder.ts";
 import { makeDemoEvents } from "./demo-events.ts";
 import { endLeftover } from "./engine-home.ts";
 import type { EngineName, RunningEngine, StartEngine } from "./engine.ts";
 import { EngineUnavailable, engineTitles } from "./engine.ts";
-import { tryLock } from "./folder-lock.ts";
 import { startKafka } from "./kafka.ts";
-import { holderOf, launchRecords } from "./launch-records.ts";
+import { launchRecords } from "./launch-records.ts";
 import type { EngineUrls, LaunchRecords, Running } from "./launch-records.ts";
 import { freePort, isPortFree } from "./ports.ts";
 import { startPostgres } from "./postgres.ts";
+import { errorCode } from "./processes.ts";
 import { startRedis } from "./redis.ts";
+import { LaunchRefused } from "./refused.ts";
 import { endLeftoverServer, serverUrl, startServer } from "./server.ts";
 import type { RunningServer, ServerPlan } from "./server.ts";
 import { supervise } from "./supervise.ts";
+import { isRefusedFile, roomHint, sentence } from "./system-errors.ts";
 
 export type LaunchPlan = {
   readonly scriptPath: string;
@@ -44,11 +47,6 @@ export type Launched = {
   stop(): Promise<void>;
 };
 
-/** What a person has to change before it can start; the message says how. */
-export class LaunchRefused extends Error {
-  override readonly name = "LaunchRefused";
-}
-
 // In the order in which the service needs them; they are stopped in the reverse one.
 export const engineNames = ["postgres", "redis", "kafka"] as const;
 
@@ -59,12 +57,12 @@ const starts: Readonly<Record<EngineName, StartEngine>> = {
 };
 
 const stopSignals = { postgres: "SIGINT", redis: "SIGTERM", kafka: "SIGTERM" } as const;
+const noteAgainMs = 2_000;
 const variables = { postgres: "DATABASE_URL", redis: "REDIS_URL", kafka: "KAFKA_BROKERS" } as const;
 
 /** Starts engines and server, keeps them running, and leaves nothing behind when it is stopped. */
 export async function launch(plan: LaunchPlan): Promise<Launched> {
   const folder = resolve(plan.dataFolder);
-  mkdirSync(folder, { recursive: true });
   // Whatever fails or is interrupted from here on, what has been started is ended in reverse.
   await using stack = new AsyncDisposableStack();
   const records = await takeFolder(plan, folder, stack);
@@ -84,16 +82,18 @@ export async function launch(plan: LaunchPlan): Promise<Launched> {
   const server = stack.use(await firstServer(plan, serverPlan));
   const access = { url: server.url, adminToken: plan.adminToken };
   const running: Running = { server, engines };
-  const remember = (): void => records.write(running, urls, access);
+  const remember = remembering(() => records.write(running, urls, access), plan.report, stack);
   remember();
 
-  superviseEngines(plan, folder, { running, remember, stack });
+  // Why something ends on a full disk it says in its log, if it found room to.
+  const report = (line: string): void => plan.report(line + roomHint(folder));
+  superviseEngines(plan, folder, { running, remember, report, stack });
   const supervised = supervise({
     title: "The server",
     running: server,
     signal: plan.signal,
     restart: (signal) => startServer({ ...serverPlan, signal }),
-    report: plan.report,
+    report,
     onChange: (next) => {
       running.server = next;
       remember();
@@ -118,15 +118,7 @@ export async function takeFolder(
   folder: string,
   stack: AsyncDisposableStack,
 ): Promise<LaunchRecords> {
-  const lock = tryLock(join(folder, "launcher.lock"));
-  if (lock === null) {
-    const { pid, url } = holderOf(folder);
-    throw new LaunchRefused(
-      `Stampede already runs on ${folder}: launcher process ${pid}, ${url}. ` +
-        "Use that one, stop it with Ctrl-C, or start another beside it: " +
-        "PORT=3001 npm start -- --data FOLDER",
-    );
-  }
+  const lock = lockFolder(folder);
   stack.defer(() => lock.release());
   const records = launchRecords(folder);
   stack.defer(() => records.remove());
@@ -136,7 +128,9 @@ export async function takeFolder(
     // By name, so that a mistaken --data never wipes a folder full of other things.
     if (plan.fresh === "wipe") rmSync(join(folder, name), { recursive: true, force: true });
   }
-  if (plan.fresh === "wipe") rmSync(join(folder, "server.log"), { force: true });
+  if (plan.fresh === "wipe") {
+    for (const file of ["server.log", "server.log.1"]) rmSync(join(folder, file), { force: true });
+  }
   records.remove();
   return records;
 }
@@ -165,15 +159,14 @@ export async function startEngines(
       urls[name] = engine.url;
       report(`${engineTitles[name]} is ready (${seconds(bornMs)} s).`);
     } catch (error) {
-      if (!(error instanceof EngineUnavailable) || name === "postgres") {
+      if (name === "postgres" || isAbort(error) || isRefusedFile(error)) {
         // No use in waiting for the others, perhaps for a whole download.
         failing.abort();
         throw error;
       }
-      report(
-        `${engineTitles[name]} is off, and every mechanism that needs it: ` +
-          `${error.reason} ${error.remedy}`,
-      );
+      const why =
+        error instanceof EngineUnavailable ? `${error.reason} ${error.remedy}` : sentence(error);
+      report(`${engineTitles[name]} is off, and every mechanism that needs it: ${why}`);
     }
   };
   const outcomes = await Promise.allSettled(engineNames.map(startOne));
@@ -182,18 +175,47 @@ export async function startEngines(
   // The first failure aborted the others, whose own errors say nothing.
   const failures = outcomes.filter((outcome) => outcome.status === "rejected");
   const failure = failures.find((outcome) => !isAbort(outcome.reason)) ?? failures[0];
-  if (failure?.reason instanceof EngineUnavailable) throw new LaunchRefused(failure.reason.message);
+  if (failure?.reason instanceof EngineUnavailable || failure?.reason instanceof StartFailed) {
+    throw new LaunchRefused(failure.reason.message + roomHint(folder), { cause: failure.reason });
+  }
   if (failure !== undefined) throw failure.reason;
   return { engines, urls };
+}
+
+type Remembered = {
+  readonly running: Running;
+  readonly remember: () => void;
+  readonly stack: AsyncDisposableStack;
+};
+
+/** Writes now, and where the disk refuses it again and again: what runs goes on running meanwhile. */
+function remembering(
+  write: () => void,
+  report: (line: string) => void,
+  stack: AsyncDisposableStack,
+): () => void {
+  let failed = false;
+  const remember = (): void => {
+    try {
+      write();
+      failed = false;
+    } catch (error) {
+      if (!failed) report(`Cannot note what runs. ${sentence(error)}`);
+      failed = true;
+    }
+  };
+  const timer = setInterval(() => failed && remember(), noteAgainMs);
+  stack.defer(() => clearInterval(timer));
+  return remember;
 }
 
 function superviseEngines(
   plan: LaunchPlan,
   dataFolder: string,
-  state: { running: Running; remember: () => void; stack: AsyncDisposableStack },
+  state: Remembered & { readonly report: (line: string) => void },
 ): void {
-  const { running, remember, stack } = state;
-  const { cacheFolder, report } = plan;
+  const { running, remember, report, stack } = state;
+  const { cacheFolder } = plan;
   for (const name of engineNames) {
     const engine = running.engines[name];
     if (engine === null) continue;
@@ -246,12 +268,19 @@ async function choosePort(plan: LaunchPlan): Promise<number> {
     if (port === 0) return await freePort(host);
     if (await isPortFree(port, host)) return port;
   } catch (cause) {
-    throw new LaunchRefused(
-      `Cannot listen on ${host}:${port} (${String(cause)}). Set HOST or PORT.`,
-      { cause },
-    );
+    throw new LaunchRefused(noSuchAddress(plan, errorCode(cause) ?? String(cause)), { cause });
   }
   throw portTaken(plan);
+}
+
+function noSuchAddress({ host, port }: LaunchPlan, code: string): string {
+  if (code === "EACCES") {
+    return `PORT is ${port}, which only root may take (${code}). Take one above 1023: PORT=3000 npm start`;
+  }
+  return (
+    `HOST is "${host}", and this machine cannot listen there (${code}). npm start listens where HOST ` +
+    "says, and conda and some shells set it to a name of theirs: HOST=127.0.0.1 npm start"
+  );
 }
 
 function portTaken(plan: LaunchPlan): LaunchRefused {

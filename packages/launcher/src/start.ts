@@ -1,12 +1,18 @@
 // What `npm start` runs: node start.ts SERVER_SCRIPT [--check] [--fresh] [--data FOLDER] [--workers N]
 import { once } from "node:events";
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { inspect, parseArgs } from "node:util";
 import { launchCheck } from "./check.ts";
-import { LaunchRefused, killAll, launch } from "./launcher.ts";
+import { killAll, launch } from "./launcher.ts";
 import type { Launched, LaunchPlan } from "./launcher.ts";
+import { judgeLimits, ownLimits } from "./limits.ts";
+import { keepLocalDirect } from "./no-proxy.ts";
+import { watchParent } from "./parent.ts";
 import { errorCode } from "./processes.ts";
 import { randomSecret } from "./private-file.ts";
+import { LaunchRefused } from "./refused.ts";
+import { isRefusedFile, sentence } from "./system-errors.ts";
 
 const usage = "Usage: npm start [-- [--check] [--fresh] [--data FOLDER] [--workers N]]";
 const portMax = 65_535;
@@ -20,8 +26,9 @@ const echoMs = 1_000;
 
 const ending = new AbortController();
 const say = (line: string): void => console.log(line);
-// A closed terminal must not keep us from stopping what runs: its streams fail from then on.
-process.stdout.on("error", () => undefined);
+// Whoever read what is said has gone (`| head`), or the terminal has: end as they did. The streams fail
+// from then on, which must not keep us from stopping what runs.
+process.stdout.on("error", () => ending.abort());
 process.stderr.on("error", () => undefined);
 
 try {
@@ -39,10 +46,13 @@ process.exit();
 
 async function run(plan: Plan): Promise<void> {
   endOnSignals(plan.dataFolder);
+  keepLocalDirect(plan.host);
   if (plan.check) {
     process.exitCode = await launchCheck(plan);
     return;
   }
+  const tight = judgeLimits(ownLimits());
+  if (tight !== null) say(tight);
   const launched = await launch(plan);
   say(welcome(plan, launched));
   if (!ending.signal.aborted) await once(ending.signal, "abort");
@@ -51,6 +61,10 @@ async function run(plan: Plan): Promise<void> {
 
 function endOnSignals(dataFolder: string): void {
   let firstMs = 0;
+  watchParent(() => {
+    say("\nWhat started this has ended. Stopping.");
+    ending.abort();
+  });
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(signal, () => {
       if (!ending.signal.aborted) {
@@ -69,6 +83,9 @@ function welcome(plan: LaunchPlan, launched: Launched): string {
   return [
     "",
     `  Page            ${launched.url}`,
+    ...(isLoopback(plan.host)
+      ? []
+      : [`  Listens on      ${plan.host} (HOST), for other machines too`]),
     ...(workers === "1" ? [] : [`  Workers         ${workers}`]),
     ...(plan.auth === "dev" ? [`  Operator token  ${launched.adminToken}`] : []),
     `  Data            ${plan.dataFolder} (npm start -- --fresh begins anew)`,
@@ -77,6 +94,9 @@ function welcome(plan: LaunchPlan, launched: Launched): string {
   ].join("\n");
 }
 
+function isLoopback(host: string): boolean {
+  return /^(?:localhost|127(?:\.\d+){3}|::1)$/.test(host);
+}
 type Plan = LaunchPlan & { readonly check: boolean };
 
 /** Throws where the command or the environment makes no sense. */
@@ -105,7 +125,11 @@ function readPlan(): Plan {
   return {
     scriptPath,
     check: values.check === true,
-    dataFolder: values.data ?? fileURLToPath(new URL("../../../.stampede", import.meta.url)),
+    // As seen from where npm was called, which is not always the project's folder.
+    dataFolder:
+      values.data === undefined
+        ? fileURLToPath(new URL("../../../.stampede", import.meta.url))
+        : resolve(env["INIT_CWD"] || ".", values.data),
     // What is looked at is not wiped.
     fresh: values.fresh === true && values.check !== true ? "wipe" : "keep",
     host: env["HOST"] || "127.0.0.1",
@@ -125,6 +149,7 @@ function readPlan(): Plan {
 
 function describe(error: unknown): string {
   if (error instanceof LaunchRefused) return error.message;
+  if (isRefusedFile(error)) return sentence(error);
   if (errorCode(error)?.startsWith("ERR_PARSE_ARGS") === true) return `${String(error)}\n${usage}`;
   // Not foreseen: with all that is known.
   return error instanceof Error ? inspect(error) : String(error);

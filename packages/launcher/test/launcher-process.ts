@@ -1,10 +1,11 @@
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import { killAll } from "../src/launcher.ts";
+import { commandLine } from "../src/processes.ts";
 import { until } from "../testing/index.ts";
 
 export type LauncherProcess = {
@@ -15,12 +16,15 @@ export type LauncherProcess = {
   /** Waits until it has printed the text; fails when it ends or takes too long. */
   prints(text: string): Promise<void>;
   signal(signal: NodeJS.Signals): void;
+  /** Closes the pipe that it prints to, as `| head -1` does. */
+  stopReading(): void;
 };
 
 export type Pids = Record<"launcher" | "server" | "postgres" | "redis" | "kafka", number | null>;
 
 /** What a start may take on a busy machine. */
 export const START_MS_MAX = 30_000;
+const npmFolder = "by-npm";
 const script = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 
 export type LauncherFolder = {
@@ -31,17 +35,20 @@ export type LauncherFolder = {
 
 export type LauncherOptions = {
   readonly args?: readonly string[];
+  /** The process started is npm, or a shell, and the launcher its child. */
+  readonly through?: "npm" | "shell";
   readonly environment?: NodeJS.ProcessEnv;
 };
 
 /** An empty data folder; after the test it is gone with all that was started on it. */
-export function launcherFolder(t: TestContext): LauncherFolder {
-  const folder = mkdtempSync(join(tmpdir(), "stampede-launcher-"));
+export function launcherFolder(t: TestContext, parent = tmpdir()): LauncherFolder {
+  const folder = mkdtempSync(join(parent, "stampede-launcher-"));
   const started: LauncherProcess[] = [];
   // One hook for all: the launchers first, or they would start again what is killed here.
   t.after(async () => {
     for (const launcher of started) {
       launcher.signal("SIGKILL");
+      killNoted(folder);
       await launcher.exited;
     }
     await killAll(folder);
@@ -57,11 +64,22 @@ export function launcherFolder(t: TestContext): LauncherFolder {
   };
 }
 
+/** The launcher that npm or a shell was to end, where it has not. */
+function killNoted(folder: string): void {
+  const path = join(folder, "launcher.json");
+  if (!existsSync(path)) return;
+  const { pid } = JSON.parse(readFileSync(path, "utf8"));
+  if (commandLine(Number(pid))?.includes(folder) === true) process.kill(Number(pid), "SIGKILL");
+}
+
 function startLauncher(folder: string, more: LauncherOptions): LauncherProcess {
   const start = script("../src/start.ts");
   const server = script("./fixtures/server.ts");
   const { DATABASE_URL: _, REDIS_URL: __, ADMIN_TOKEN: ___, ...environment } = process.env;
-  const child = spawn(process.execPath, [start, server, "--data", folder, ...(more.args ?? [])], {
+  const words = [process.execPath, start, server, "--data", folder, ...(more.args ?? [])];
+  const [command = "", ...args] = startedBy(words, folder, more.through);
+  const child = spawn(command, args, {
+    cwd: more.through === "npm" ? join(folder, npmFolder) : process.cwd(),
     env: { ...environment, PORT: "0", KAFKA_BROKERS: "127.0.0.1:9", ...more.environment },
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -90,7 +108,32 @@ function startLauncher(folder: string, more: LauncherOptions): LauncherProcess {
         { msMax: START_MS_MAX },
       ),
     signal: (signal) => child.kill(signal),
+    stopReading() {
+      child.stdout.destroy();
+      child.stderr.destroy();
+    },
   };
+}
+
+function startedBy(
+  words: readonly string[],
+  folder: string,
+  through: LauncherOptions["through"],
+): readonly string[] {
+  const line = words.map((word) => `'${word}'`).join(" ");
+  switch (through) {
+    case undefined:
+      return words;
+    case "shell":
+      return ["sh", "-c", `${line} & wait`];
+    case "npm":
+      mkdirSync(join(folder, npmFolder));
+      writeFileSync(
+        join(folder, npmFolder, "package.json"),
+        JSON.stringify({ scripts: { start: line } }),
+      );
+      return ["npm", "start"];
+  }
 }
 
 export function recorded(folder: string): { pids: Pids; [field: string]: unknown } {

@@ -1,7 +1,7 @@
 // What `npm start` promises. Red when, in launcher.ts, the leftovers are not ended, the engines are
 // not put on the stack, or they are not supervised.
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readdirSync, statSync, symlinkSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { delimiter, join } from "node:path";
@@ -97,6 +97,96 @@ describe("launcher", { skip: missing("postgres", "redis") }, () => {
     await fresh.prints(ready);
     const { databaseUrl } = recorded(folder);
     await assert.rejects(query(databaseUrl, "SELECT seven FROM kept"), /does not exist/);
+  });
+
+  for (const [through, signal] of [
+    ["npm", "SIGTERM"],
+    ["npm", "SIGKILL"],
+    ["shell", "SIGKILL"],
+  ] as const) {
+    test(`leaves nothing behind when ${signal} ends the ${through} that started it`, async (t) => {
+      const { folder, start } = launcherFolder(t);
+      const launcher = start({ through });
+      await launcher.prints(ready);
+      const { pids } = recorded(folder);
+      assert.notEqual(pids.launcher, launcher.pid);
+      launcher.signal(signal);
+      await until(
+        () => Object.values(pids).every((pid) => pid === null || !isAlive(pid)),
+        "all end",
+        {
+          msMax: START_MS_MAX,
+        },
+      );
+      assertNothingRecorded(folder);
+    });
+  }
+
+  test("ends and leaves nothing behind when nobody reads what it says any more", async (t) => {
+    const { folder, start } = launcherFolder(t);
+    const launcher = start();
+    await until(() => existsSync(join(folder, "redis", "pid")), "the first engine runs", {
+      msMax: START_MS_MAX,
+    });
+    launcher.stopReading();
+    assert.equal(await launcher.exited, 0);
+    assertNothingRecorded(folder);
+  });
+
+  test("asks its own server past a proxy that the environment names", async (t) => {
+    const { start } = launcherFolder(t);
+    const proxy = "http://127.0.0.1:9";
+    const launcher = start({
+      environment: { NODE_USE_ENV_PROXY: "1", HTTP_PROXY: proxy, http_proxy: proxy, NO_PROXY: "" },
+    });
+    await launcher.prints(ready);
+    assert.doesNotMatch(launcher.output(), /No demo events/);
+  });
+
+  test("names HOST where a shell has set it to a name that is no address of this machine", async (t) => {
+    const { folder, start } = launcherFolder(t);
+    const launcher = start({ environment: { HOST: "x86_64-conda-linux-gnu" } });
+    assert.equal(await launcher.exited, 1);
+    assert.match(
+      launcher.output(),
+      /HOST is "x86_64-conda-linux-gnu", and this machine cannot listen there .*HOST=127\.0\.0\.1 npm start/,
+    );
+    assert.doesNotMatch(launcher.output(), /^ +at /m);
+    assert.ok(!existsSync(join(folder, "postgres")));
+  });
+
+  test(
+    "refuses a folder that it may not write to and names another way",
+    { skip: process.platform !== "linux" && "only Linux has a folder that nobody may write to" },
+    async (t) => {
+      const { start } = launcherFolder(t);
+      const launcher = start({ args: ["--data", "/sys/stampede"] });
+      assert.equal(await launcher.exited, 1);
+      assert.match(
+        launcher.output(),
+        /cannot keep its data in \/sys\/stampede\. .* \/sys\/stampede: .* npm start -- --data FOLDER/,
+      );
+      assert.doesNotMatch(launcher.output(), /^ +at /m);
+    },
+  );
+
+  test("starts without Kafka where its Java fails, and says with what words", async (t) => {
+    const { folder, start } = launcherFolder(t);
+    const tools = join(folder, "tools");
+    mkdirSync(tools);
+    const lines = [
+      "#!/bin/sh",
+      "echo 'openjdk version \"17.0.1\"' >&2",
+      '[ "$1" = -XshowSettings:properties ]',
+    ];
+    writeFileSync(join(tools, "java"), [...lines, ""].join("\n"), { mode: 0o755 });
+    const PATH = `${tools}${delimiter}${process.env["PATH"] ?? ""}`;
+    const launcher = start({ environment: { PATH, JAVA_HOME: "", KAFKA_BROKERS: "" } });
+    await launcher.prints(ready);
+    assert.match(
+      launcher.output(),
+      /Kafka is off, and every mechanism that needs it: Formatting Kafka's folder failed/,
+    );
   });
 
   test("refuses a second start on the same folder and names the first", async (t) => {
