@@ -12,7 +12,7 @@ const passedUnread: ReadonlySet<string> = new Set<string>();
  * What config.ts reads and compose does not pass: a secret that stands in a file, and how to get to a
  * Kafka that runs elsewhere, for compose has its own.
  */
-const readUnpassed: ReadonlySet<string> = new Set([
+const readNotPassed: ReadonlySet<string> = new Set([
   "ADMIN_TOKEN",
   ...["TLS", "CA", "CERT", "KEY", "SASL_MECHANISM", "USERNAME", "PASSWORD", "PASSWORD_FILE"].map(
     (name) => `KAFKA_${name}`,
@@ -45,7 +45,7 @@ export function environmentAgrees(deployment: Deployment, configText: string): r
         .filter((variable) => !read.includes(variable) && !passedUnread.has(variable))
         .map((variable) => `${name} is passed ${variable}, which config.ts does not read`),
       ...read
-        .filter((variable) => !passed.includes(variable) && !readUnpassed.has(variable))
+        .filter((variable) => !passed.includes(variable) && !readNotPassed.has(variable))
         .map((variable) => `${name} is not passed ${variable}, which config.ts reads`),
     ];
   });

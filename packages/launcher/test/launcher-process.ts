@@ -1,11 +1,20 @@
+import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import { killAll } from "../src/launcher.ts";
-import { commandLine } from "../src/processes.ts";
+import { commandLine, isAlive } from "../src/processes.ts";
 import { until } from "../testing/index.ts";
 
 export type LauncherProcess = {
@@ -138,4 +147,17 @@ function startedBy(
 
 export function recorded(folder: string): { pids: Pids; [field: string]: unknown } {
   return JSON.parse(readFileSync(join(folder, "engines.json"), "utf8"));
+}
+
+/** Each process has its file while it lives, and each file is written as soon as it is born. */
+export function assertNothingRecorded(folder: string): void {
+  const files = readdirSync(folder).filter((file) => /\.(?:json|pid)$/.test(file));
+  const engines = ["redis", "postgres"].filter((name) => existsSync(join(folder, name, "pid")));
+  assert.deepEqual([...files, ...engines], []);
+}
+
+export function assertAllGone(pids: Pids): void {
+  for (const [name, pid] of Object.entries(pids)) {
+    assert.ok(pid === null || !isAlive(pid), `${name} (${pid}) still runs`);
+  }
 }

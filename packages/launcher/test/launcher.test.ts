@@ -8,9 +8,14 @@ import { delimiter, join } from "node:path";
 import { describe, test } from "node:test";
 import pg from "pg";
 import { isAlive } from "../src/processes.ts";
-import { launcherFolder, recorded, START_MS_MAX } from "./launcher-process.ts";
+import {
+  assertAllGone,
+  assertNothingRecorded,
+  launcherFolder,
+  recorded,
+  START_MS_MAX,
+} from "./launcher-process.ts";
 import { missing, until } from "../testing/index.ts";
-import type { Pids } from "./launcher-process.ts";
 
 const ready = "Stop  ";
 
@@ -311,19 +316,6 @@ function pageOf(output: string): string {
 
 async function getJson(url: string): Promise<{ events: Record<string, unknown>[] }> {
   return JSON.parse(await (await fetch(url)).text());
-}
-
-function assertAllGone(pids: Pids): void {
-  for (const [name, pid] of Object.entries(pids)) {
-    assert.ok(pid === null || !isAlive(pid), `${name} (${pid}) still runs`);
-  }
-}
-
-/** Each process has its file while it lives, and each file is written as soon as it is born. */
-function assertNothingRecorded(folder: string): void {
-  const files = readdirSync(folder).filter((file) => /\.(?:json|pid)$/.test(file));
-  const engines = ["redis", "postgres"].filter((name) => existsSync(join(folder, name, "pid")));
-  assert.deepEqual([...files, ...engines], []);
 }
 
 async function query(url: unknown, sql: string): Promise<unknown[]> {
