@@ -119,7 +119,7 @@ function refuseUnserved(at: {
     const message = `event ${at.eventId} is halted until an operator clears it: ${halted}`;
     throw new EngineFault("kafka", "not-applied", message, { retryAfterMs: HALTED_RETRY_MS });
   }
-  if (!at.kafka.isUp()) throw new EngineFault("kafka", "not-applied", "no Kafka broker answers");
+  if (!at.kafka.isUp()) throw new EngineFault("kafka", "not-applied", "Kafka cannot be used now");
 }
 
 function refusalOf(decision: DoorDecision): ClaimRefusal | null {

@@ -7,6 +7,10 @@ import type { AddressInfo } from "node:net";
 import { describe, test } from "node:test";
 import { EngineFault } from "@stampede/domain";
 import { missing, testEngine } from "@stampede/launcher/testing";
+import { openAccess, parseBrokers } from "../../src/engines/kafka/access.ts";
+import { kafkaCluster } from "../../src/engines/kafka/cluster.ts";
+import type { Cluster } from "../../src/engines/kafka/cluster.ts";
+import { watchCondition } from "../../src/engines/kafka/condition.ts";
 import { systemTime } from "../../src/engines/time.ts";
 import { openKafka } from "../../src/kafka-queue/log/open.ts";
 import { batchOf } from "../engines/kafka/foreign-kafka.ts";
@@ -34,6 +38,29 @@ describe("a Kafka that is away", { skip: missing("kafka") }, () => {
     assert.equal(kafka.isUp(), true);
     const { topic } = await kafka.createLog(`stampede.test.${randomBytes(6).toString("hex")}`);
     assert.equal(await kafka.openWriter(topic, () => undefined).append(batchOf(1)), 0);
+  });
+
+  test("is up, and said to lack one, while one of several brokers cannot be reached", async (t) => {
+    const bootstrap = parseBrokers(testEngine("kafka"));
+    const direct = kafkaCluster(bootstrap, systemTime);
+    const dead = { host: "127.0.0.1", port: 1 };
+    const cluster: Cluster = { ...direct, brokers: () => [...direct.brokers(), dead] };
+    const told: string[] = [];
+    const tell = { warning: (text: string) => told.push(text), error: assert.fail };
+    const condition = watchCondition(cluster, { bootstrap, access: openAccess, tell });
+    t.after(async () => {
+      await condition.close();
+      await direct.close();
+    });
+    await condition.probe();
+    await condition.probe();
+    assert.equal(condition.isUp(), true);
+    assert.equal(told.length, 1);
+    assert.match(
+      told[0] ?? "",
+      /but one of its brokers is 127\.0\.0\.1:1, which cannot be reached/,
+    );
+    assert.match(told[0] ?? "", /ECONNREFUSED.*\. Start it, or set its advertised\.listeners/);
   });
 
   test("makes no log with fewer copies when only some of its brokers are away", async (t) => {

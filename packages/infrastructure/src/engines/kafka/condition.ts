@@ -177,17 +177,16 @@ async function reachLook(cluster: Cluster): Promise<ConditionLook> {
   if (brokers.length === 0) {
     return { down: "it answers, and none of its brokers is in service yet", beside: [] };
   }
-  const lost = (
-    await Promise.all(brokers.map(async (broker) => unreachable(cluster, broker)))
-  ).filter((words) => words !== null);
-  if (lost.length < brokers.length) return { down: null, beside: lost };
-  return { down: lost.join("; "), beside: [] };
-}
-
-async function unreachable(cluster: Cluster, broker: Broker): Promise<string | null> {
-  const reason = await whyUnreachable(cluster, broker);
-  if (reason === null) return null;
-  return `it sends its clients to ${addressOf(broker)}, which cannot be reached: ${reason}`;
+  const looks = await Promise.all(
+    brokers.map(async (broker) => ({ broker, reason: await whyUnreachable(cluster, broker) })),
+  );
+  const lost = looks.flatMap(({ broker, reason }) =>
+    reason === null ? [] : [`${addressOf(broker)}, which cannot be reached: ${reason}`],
+  );
+  if (lost.length === brokers.length) {
+    return { down: `it sends its clients to ${lost.join("; and to ")}`, beside: [] };
+  }
+  return { down: null, beside: lost.map((words) => `one of its brokers is ${words}`) };
 }
 
 /** Null where there is a connection to the broker. */

@@ -48,6 +48,10 @@ function answered(error: unknown, answer: ResponseError | null): string {
 }
 
 const advices: readonly (readonly [words: RegExp, advice: string])[] = [
+  [
+    /one of its brokers is/,
+    "Start it, or set its advertised.listeners to an address that leads to it from here",
+  ],
   [/requires TLS/, "Set KAFKA_TLS=on, or name a port without TLS"],
   [
     /verify the broker supports TLS/,
