@@ -54,7 +54,8 @@ async function run(signal: AbortSignal): Promise<number> {
       buildStandIns(pid, { cache, parts, signal }),
     ));
   if (!isReady || signal.aborted) return 1;
-  return runCourse(pid, clone, signal);
+  // Awaited here: what is used is ended when this returns.
+  return await runCourse(pid, clone, signal);
 }
 
 /** The tree as a clone with umask 077 would have it, of a user who is not the one that starts it. */

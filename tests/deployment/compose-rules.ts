@@ -153,7 +153,8 @@ export const secretVolumes: Rule = eachService((service, name) => {
   // Its script reads it (deploy/postgres/init), which no command shows.
   if (name === "postgres") read.add("exporter");
   const names = mounted.map(({ source }) => source.slice("secret-".length));
-  const { condition } = fieldsOf(fieldsOf(service["depends_on"])["secrets"]);
+  const { condition, restart } = fieldsOf(fieldsOf(service["depends_on"])["secrets"]);
+  const waits = condition === "service_completed_successfully" && restart === true;
   return [
     ...names.filter((one) => !read.has(one)).map((one) => `it sees the secret ${one} for nothing`),
     ...[...read].filter((one) => !names.includes(one)).map((one) => `secret-${one} is not mounted`),
@@ -163,9 +164,7 @@ export const secretVolumes: Rule = eachService((service, name) => {
           mode !== "ro" || target !== source.replace("secret-", "/secrets/"),
       )
       .map(({ source }) => `${source} is mounted writable, or at another place than its own`),
-    ...(names.length === 0 || condition === "service_completed_successfully"
-      ? []
-      : ["it does not wait for its secrets"]),
+    ...(names.length === 0 || waits ? [] : ["it does not wait for its secrets, and follow them"]),
   ];
 });
 

@@ -168,7 +168,7 @@ describe("a service", () => {
       "a secret that is not there yet",
       secretVolumes,
       planted(
-        "      secrets: { condition: service_completed_successfully }\n      postgres",
+        "      secrets: { condition: service_completed_successfully, restart: true }\n      postgres",
         "      postgres",
       ),
       /app: it does not wait for its secrets/,
