@@ -3,7 +3,7 @@
 // nothing of the inside and repeats nothing, and costs one line of log at most.
 // bad-input-generated.test.ts makes up thousands more.
 //
-// Red when a form is not checked before an engine sees it: `isWellFormed` and the name's pattern
+// Red when a form is not checked before an engine sees it: `nameRefusal` of the domain
 // (PostgreSQL refuses NUL), `Math.min(after, SEQ_MAX)` in rows/event-store.ts (a cursor beyond the
 // column), `isSafeInteger` in routes/form.ts; when what Node or the framework refuses in their own
 // words is left to them (`frameworkErrors`, parser-errors.ts); the race of PATCHes when `If-Match` is

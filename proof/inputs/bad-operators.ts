@@ -84,9 +84,14 @@ function newEventCases(given: Given): BadRequest[] {
       headers: [operatorOf(given), ...headers],
       body: typeof body === "string" || Buffer.isBuffer(body) ? body : JSON.stringify(body),
     });
-  const base = '"name":"A name","mechanism":"row-lock","limit":1';
+  const fields = ['"name":"A name"', '"mechanism":"row-lock"', '"limit":1'];
+  const base = fields.join(",");
+  const keyOf = (field: string): string => field.split(":", 1)[0] ?? "";
+  // In its place, not beside it: a field that is named twice is refused for that.
+  const withField = (wrong: string): string =>
+    `{${[...fields.filter((field) => keyOf(field) !== keyOf(wrong)), wrong].join(",")}}`;
   return [
-    ...Object.entries(wrongFields).map(([title, field]) => make(title, 400, `{${base},${field}}`)),
+    ...Object.entries(wrongFields).map(([title, field]) => make(title, 400, withField(field))),
     make("nothing", 400, ""),
     make("no fields", 400, {}),
     make("null", 400, "null"),
