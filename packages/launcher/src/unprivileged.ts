@@ -20,7 +20,9 @@ type User = { readonly uid: number; readonly gid: number };
  *
  * That user must be able to enter the folders. A clone under a private folder (root's home, one
  * made by mktemp) shuts it out, and changing the mode of other people's folders is not ours to do:
- * there the program keeps the one capability that passes closed doors (setpriv, util-linux).
+ * there the program keeps the one capability that passes closed doors (setpriv, util-linux), also where it
+ * asks first whether a file may be read: access(2) looks away from what a user who is not root may, unless
+ * the secure bit says otherwise.
  */
 export function asUnprivileged(folders: readonly string[], dataOwner: number | null): Unprivileged {
   if (process.getuid?.() !== 0) {
@@ -34,6 +36,7 @@ export function asUnprivileged(folders: readonly string[], dataOwner: number | n
     `--reuid=${user.uid}`,
     `--regid=${user.gid}`,
     "--clear-groups",
+    "--securebits=+no_setuid_fixup",
     "--inh-caps=+dac_override",
     "--ambient-caps=+dac_override",
   ];
