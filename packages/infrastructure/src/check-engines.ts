@@ -3,13 +3,15 @@ import type { Engine } from "@stampede/domain";
 import type { Finding } from "./engines/finding.ts";
 import { checkKafka } from "./engines/kafka/check.ts";
 import { checkPostgres } from "./engines/postgres/check.ts";
+import { checkRedis } from "./engines/redis/check.ts";
+import { systemTime } from "./engines/time.ts";
 import { connectionsMaxOf } from "./foundation.ts";
 import type { FoundationOptions } from "./foundation.ts";
 import { checkSchema } from "./rows/check-schema.ts";
 
 export type CheckOptions = Pick<
   FoundationOptions,
-  "databaseUrl" | "poolSizes" | "redisUrl" | "kafkaBrokers" | "kafkaAccess" | "role"
+  "databaseUrl" | "poolSizes" | "redisUrl" | "redisTls" | "kafkaBrokers" | "kafkaAccess" | "role"
 > & { readonly workers: number };
 
 type Check = (options: CheckOptions) => Promise<readonly Finding[]> | null;
@@ -17,7 +19,8 @@ type Check = (options: CheckOptions) => Promise<readonly Finding[]> | null;
 /** One line for each engine; null where it is off. */
 const CHECKS: Readonly<Record<Engine, Check>> = {
   postgres: async (options) => checkPostgresWith(options),
-  redis: ({ redisUrl }) => (redisUrl === null ? null : notLookedAt("redis")),
+  redis: ({ redisUrl: url, redisTls: tls }) =>
+    url === null ? null : checkRedis({ url, tls, time: systemTime }),
   kafka: ({ kafkaBrokers: brokers, kafkaAccess: access }) =>
     brokers === null ? null : checkKafka({ brokers, access }),
 };
@@ -66,10 +69,6 @@ function tooLate(engine: Engine, msMax: number): Finding {
     verdict: "refused",
     advice: "A firewall may drop what is sent, or the engine hangs.",
   };
-}
-
-async function notLookedAt(engine: Engine): Promise<readonly Finding[]> {
-  return [{ engine, what: "use", found: "not looked at", verdict: "warning", advice: "" }];
 }
 
 async function checkPostgresWith(options: CheckOptions): Promise<readonly Finding[]> {

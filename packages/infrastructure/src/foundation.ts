@@ -1,7 +1,7 @@
 // What all mechanisms stand on: the engines of this process, the directory, and what closes them.
 import type { Engine, EngineState, EventId } from "@stampede/domain";
 import { openRedis } from "./engines/redis/open.ts";
-import type { Redis } from "./engines/redis/open.ts";
+import type { Redis, RedisTls } from "./engines/redis/open.ts";
 import { readAddress } from "./engines/postgres/address.ts";
 import { withAdvice } from "./engines/postgres/advice.ts";
 import { pgDriver } from "./engines/postgres/driver.ts";
@@ -47,6 +47,7 @@ export type FoundationOptions = {
   readonly poolSizes: PoolSizes;
   /** Null: this engine is off. */
   readonly redisUrl: string | null;
+  readonly redisTls?: RedisTls;
   readonly kafkaBrokers: readonly string[] | null;
   readonly kafkaAccess: KafkaAccess;
   readonly role: Role;
@@ -107,18 +108,7 @@ export function connectionsMaxOf(role: Role, sizes: PoolSizes): number {
 
 /** Brings the schema up to this build's and opens the engines. Rejects where one is unsafe. */
 export async function openFoundation(options: FoundationOptions): Promise<Foundation> {
-  const {
-    databaseUrl: url,
-    redisUrl,
-    kafkaBrokers,
-    kafkaAccess: access,
-    poolSizes,
-    time,
-    random,
-    hear,
-    stack,
-  } = options;
-  const onRefused = oncePerMinute(time, (error: Error) => hear.error(error.message));
+  const { databaseUrl: url, poolSizes, time, hear, stack } = options;
   const { unused } = readAddress(url);
   if (unused.length > 0) {
     hear.warning(`DATABASE_URL says ${unused.join(", ")}, which means nothing here`);
@@ -145,20 +135,8 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
   const connections = await roomFor(connectionsMaxOf(options.role, poolSizes), { postgres, pools });
   const directory = new EventDirectory(postgres);
   stack.defer(() => directory.close(), "the directory of events");
-  const redis =
-    redisUrl === null
-      ? null
-      : stack.use(
-          await openRedis({ url: redisUrl, time, random, onRefused }),
-          "the connection to Redis",
-        );
-  const kafka =
-    kafkaBrokers === null
-      ? null
-      : stack.use(
-          await openKafka({ brokers: kafkaBrokers.join(","), access, time, tell: hear }),
-          "the connections to Kafka",
-        );
+  const redis = await openRedisOf(options);
+  const kafka = await openKafkaOf(options);
   return {
     ...options,
     postgres,
@@ -177,6 +155,21 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
       kafka: stateOf(kafka),
     }),
   };
+}
+
+async function openRedisOf(options: FoundationOptions): Promise<Redis | null> {
+  const { redisUrl: url, redisTls: tls, time, random, hear, stack } = options;
+  if (url === null) return null;
+  const onRefused = oncePerMinute(time, (error: Error) => hear.error(error.message));
+  const redis = await openRedis({ url, tls, time, random, onRefused, onWarning: hear.warning });
+  return stack.use(redis, "the connection to Redis");
+}
+
+async function openKafkaOf(options: FoundationOptions): Promise<Kafka | null> {
+  const { kafkaBrokers, kafkaAccess: access, time, hear: tell, stack } = options;
+  if (kafkaBrokers === null) return null;
+  const kafka = await openKafka({ brokers: kafkaBrokers.join(","), access, time, tell });
+  return stack.use(kafka, "the connections to Kafka");
 }
 
 async function refuseUnusable(url: string): Promise<void> {

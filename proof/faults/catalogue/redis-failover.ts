@@ -3,8 +3,8 @@
 // The others notice nothing.
 //
 // R14: the old primary goes on answering, as a replica, where the service's connection still leads. Red when
-// READONLY is an answer like any other (`isReplicas` in engines/redis/faults.ts) and the role is not looked at
-// (`keepAsking` in engines/redis/open.ts).
+// READONLY is an answer like any other (`isUnusable` in engines/redis/faults.ts) and the role is not looked at
+// (`keepLooking` in engines/redis/contact.ts).
 //
 // Red when what a replica or an old primary knows is trusted: without the run and the scripts in what
 // `open` must be (`stampOf` in redis-counter/scripts.ts), neither server is closed and rebuilt. Nobody is told

@@ -4,7 +4,7 @@
 //
 // Red when claims pass a Redis that shows another generation or run (step 1 of redis-counter/claim.lua: B16), when
 // the reconciler does not write what a living reservation lacks, when a command without an answer is waited for
-// without end (`withDeadline` in engines/redis/open.ts), and when a full Redis is told as unknown (`REFUSALS` in
+// without end (`withDeadline` in engines/redis/contact.ts), and when a full Redis is told as unknown (`REFUSED_IN_SCRIPT` in
 // engines/redis/faults.ts).
 import assert from "node:assert/strict";
 import { closeSync, openSync, readSync, writeSync } from "node:fs";

@@ -103,7 +103,7 @@ export class Reconciler {
       // Each build has one: it alone can open and merge what is counted by its scripts.
       duty: `reconciler ${scriptsId}`,
       lead: async (signal) => this.#lead(signal),
-      isAble: () => options.redis.isUp(),
+      isAble: () => options.redis.isThere(),
       onGivenBack: options.onGivenBack,
       onError: options.onError,
       onTakeover: () => publishRecovery("reconciler-takeover"),
@@ -266,7 +266,7 @@ export class Reconciler {
       // An engine that is away is everybody's trouble; a key of a wrong type, or a row that somebody
       // holds, is this event's.
       const { redis, postgres } = this.#options;
-      if (error instanceof EngineFault && !(redis.isUp() && postgres.isUp())) throw error;
+      if (error instanceof EngineFault && !(redis.isThere() && postgres.isUp())) throw error;
       this.#tell(eventId, error);
     }
   }

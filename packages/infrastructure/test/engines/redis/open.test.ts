@@ -2,17 +2,20 @@
 // when the settings are not looked at (open.ts, settings.ts).
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import dns from "node:dns";
 import { describe, test } from "node:test";
 import type { TestContext } from "node:test";
 import { EngineFault } from "@stampede/domain";
 import { createClient } from "redis";
-import { UnsafeEngine } from "../../../src/engines/postgres/settings.ts";
 import { openRedis } from "../../../src/engines/redis/open.ts";
 import type { Redis } from "../../../src/engines/redis/open.ts";
 import { missing, startProxy, testEngine, until } from "@stampede/launcher/testing";
 import { startTcpProxy } from "../../support/tcp-proxy.ts";
+import { openTelling, startOtherRedis, urlOf } from "./other-redis.ts";
 import { startOwnRedis } from "./own-redis.ts";
 import { systemTime } from "../../../src/engines/time.ts";
+
+type Found = (error: Error | null, addresses: dns.LookupAddress[]) => void;
 
 const given = { time: systemTime, random: Math.random };
 
@@ -54,37 +57,89 @@ describe("the connection to Redis", { skip: missing("redis") }, () => {
     assert.equal(redis.isUp(), true);
   });
 
-  test("refuses a Redis that evicts or has no append-only file, and says what to change", async (t) => {
-    const own = await startOwnRedis(t);
-    const redis = await open(t, own.url);
-    await redis.session().send("CONFIG", "SET", "maxmemory-policy", "allkeys-lru");
-    await assert.rejects(
-      openRedis({ ...own, ...given }),
-      (error) => error instanceof UnsafeEngine && /maxmemory-policy noeviction/.test(error.message),
-    );
-    await redis.session().send("CONFIG", "SET", "maxmemory-policy", "noeviction");
-    await redis.session().send("CONFIG", "SET", "appendonly", "no");
-    await assert.rejects(
-      openRedis({ ...own, ...given }),
-      (error) => error instanceof UnsafeEngine && /appendonly yes/.test(error.message),
-    );
+  test("starts without a Redis that evicts, says what to change, and uses it once that is done", async (t) => {
+    const own = await startOtherRedis(t, { settings: ["maxmemory-policy allkeys-lru"] });
+    const { redis, told } = await openTelling(t, urlOf(own));
+    assert.equal(redis.isUp(), false);
+    assert.match(told.join(), /maxmemory-policy is allkeys-lru: set maxmemory-policy noeviction/);
+    await own.operator("CONFIG", "SET", "maxmemory-policy", "noeviction");
+    await redis.untilUp(5_000);
+    assert.equal(redis.isUp(), true);
   });
 
-  test("does not use a Redis whose settings are found unsafe later", async (t) => {
+  test("uses a Redis without an append-only file, and says once what that costs", async (t) => {
+    const own = await startOtherRedis(t);
+    const { redis, told } = await openTelling(t, urlOf(own));
+    assert.equal(redis.isUp(), true);
+    assert.match(told.join(), /no append-only file: after a restart it is rebuilt from PostgreSQL/);
+    await own.kill();
+    await own.start();
+    await until(() => redis.isUp(), "it is back");
+    assert.equal(told.filter((line) => line.includes("append-only")).length, 1);
+  });
+
+  // Red when a server is looked at only as it is connected to.
+  test("leaves a Redis whose settings become unsafe while it is used, and comes back", async (t) => {
     const own = await startOwnRedis(t);
-    const proxy = await startTcpProxy(t, own.url);
-    const refused: Error[] = [];
-    const redis = await openRedis({
-      ...given,
-      url: proxy.through(own.url),
-      onRefused: (error) => refused.push(error),
+    const { redis, told } = await openTelling(t, own.url);
+    const operator = await operatorOf(t, own.url);
+    await operator("CONFIG", "SET", "maxmemory-policy", "allkeys-lru");
+    await until(() => !redis.isUp(), "the server is left", { msMax: 5_000 });
+    await until(() => told.length > 0, "why is told");
+    assert.match(told.join(), /maxmemory-policy is allkeys-lru/);
+    await operator("CONFIG", "SET", "maxmemory-policy", "noeviction");
+    await redis.untilUp(5_000);
+    assert.equal(redis.isUp(), true);
+  });
+
+  // Red when a full Redis counts as up (`isFull`), or as gone: then nobody could make room in it.
+  test("is not up while Redis has no room for a reservation, still reads and deletes, and recovers", async (t) => {
+    const own = await startOtherRedis(t);
+    const { redis, told } = await openTelling(t, urlOf(own));
+    await redis.session().send("SET", "stampede:filler", "x".repeat(1_000_000));
+    await own.operator("CONFIG", "SET", "maxmemory", "100kb");
+    await assert.rejects(redis.session().send("SET", "stampede:a", "1"), isFault("not-applied"));
+    assert.deepEqual([redis.isUp(), redis.isThere()], [false, true]);
+    assert.match(told.join(), /OOM command not allowed .*give it more memory/);
+    assert.equal(await redis.session().send("UNLINK", "stampede:filler"), 1);
+    await own.operator("CONFIG", "SET", "maxmemory", "0");
+    await until(() => redis.isUp(), "it has room again", { msMax: 5_000 });
+  });
+
+  test("comes back after a hundred lost connections, and leaves none behind", async (t) => {
+    const own = await startOtherRedis(t);
+    const { redis, told } = await openTelling(t, urlOf(own));
+    for (let time = 1; time <= 100; time += 1) {
+      const before = redis.session();
+      await own.operator("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+      await until(() => redis.isUp() && redis.session() !== before, "it is back", { pollMs: 5 });
+    }
+    const clients = String(await own.operator("CLIENT", "LIST", "TYPE", "normal"));
+    // Ours, and who asks.
+    assert.equal(clients.trim().split("\n").length, 2);
+    assert.equal(told.filter((line) => line.includes("not used")).length, 0);
+  });
+
+  // A failover by name: the same host leads to another address.
+  test("looks its host up anew for every connection", async (t) => {
+    const old = await startOtherRedis(t);
+    const next = await startOtherRedis(t, {
+      settings: ["bind 127.0.0.2", `port ${old.port}`],
+      operatorUrl: () => `redis://127.0.0.2:${old.port}`,
     });
-    t.after(async () => redis.close());
-    await redis.session().send("CONFIG", "SET", "maxmemory-policy", "allkeys-lru");
-    proxy.goAway();
-    proxy.comeBack();
-    await until(() => refused.length > 0, "the server is refused");
-    assert.equal(redis.isUp(), false);
+    let address = "127.0.0.1";
+    const lookup: typeof dns.lookup = dns.lookup;
+    t.mock.method(dns, "lookup", (host: string, options: dns.LookupAllOptions, done: Found) => {
+      if (host === "redis.example") done(null, [{ address, family: 4 }]);
+      else lookup(host, options, done);
+    });
+    const { redis } = await openTelling(t, `redis://redis.example:${old.port}`);
+    const before = redis.session().runId;
+    address = "127.0.0.2";
+    await old.operator("REPLICAOF", "127.0.0.2", String(old.port));
+    await until(() => redis.isUp() && redis.session().runId !== before, "the next one is found");
+    const info = String(await next.operator("INFO", "server"));
+    assert.ok(info.includes(redis.session().runId));
   });
 
   // Red when READONLY is an answer like any other: then the old connection is kept for ever.
@@ -122,7 +177,7 @@ describe("the connection to Redis", { skip: missing("redis") }, () => {
     assert.notEqual(redis.session().runId, before.runId);
   });
 
-  // Red when only what is refused tells it (`keepAsking`): a service at rest is up for ever then.
+  // Red when only what is refused tells it (`keepLooking` in contact.ts): a service at rest is up for ever then.
   test("knows within seconds, while nobody asks, that a server has become a replica", async (t) => {
     const own = await startOwnRedis(t);
     const redis = await open(t, own.url);
