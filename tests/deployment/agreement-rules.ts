@@ -10,10 +10,11 @@ const passedUnread: ReadonlySet<string> = new Set<string>();
 
 /**
  * What config.ts reads and compose does not pass: a secret that stands in a file, and how to get to a
- * Kafka that runs elsewhere, for compose has its own.
+ * Redis or a Kafka that runs elsewhere, for compose has its own.
  */
 const readNotPassed: ReadonlySet<string> = new Set([
   "ADMIN_TOKEN",
+  ...["CA", "CERT", "KEY"].map((name) => `REDIS_${name}`),
   ...["TLS", "CA", "CERT", "KEY", "SASL_MECHANISM", "USERNAME", "PASSWORD", "PASSWORD_FILE"].map(
     (name) => `KAFKA_${name}`,
   ),

@@ -5,6 +5,8 @@ import type { JwtAuth, SettingsReader } from "./jwt-settings.ts";
 import { readKafka } from "./kafka-settings.ts";
 import type { KafkaSettings } from "./kafka-settings.ts";
 import { openDoorFault } from "./open-door.ts";
+import { readPem, redisUrlFault } from "./redis-address.ts";
+import type { PemKind } from "./redis-address.ts";
 import { settingsOf } from "./secret-files.ts";
 
 type Role = "all" | "api" | "decider";
@@ -26,6 +28,12 @@ export type Config = KafkaSettings & {
   /** Null: this engine is off, and with it the mechanisms that need it. PostgreSQL is always needed. */
   readonly databaseUrl: string;
   readonly redisUrl: string | null;
+  /** PEM texts; null: the authorities that everybody knows, and no certificate of ours. */
+  readonly redisTls: {
+    readonly ca: string | null;
+    readonly cert: string | null;
+    readonly key: string | null;
+  };
   readonly auth: Auth;
   readonly role: Role;
   /** Connections to PostgreSQL, at most. */
@@ -89,10 +97,7 @@ export function readConfig(environment: Environment): ConfigReading {
         "%3A for :, %23 for #, %3F for ?)",
     );
   }
-  const redisUrl = read("REDIS_URL");
-  if (redisUrl !== null && !isUrl(redisUrl, ["redis:", "rediss:"])) {
-    faults.push("REDIS_URL must be a URL that begins with redis:// or rediss://");
-  }
+  const redis = readRedis(read, faults);
   const kafka = readKafka(read, faults);
   const port = whole("PORT", { usual: 3_000, min: 0, max: 65_535 });
   const role = ROLES.find((known) => known === (read("ROLE") ?? "all"));
@@ -116,7 +121,7 @@ export function readConfig(environment: Environment): ConfigReading {
     port,
     host,
     databaseUrl,
-    redisUrl,
+    ...redis,
     ...kafka,
     auth,
     role,
@@ -128,6 +133,31 @@ export function readConfig(environment: Environment): ConfigReading {
     logLevel,
   };
   return { ok: true, config };
+}
+
+function readRedis(read: Read, faults: string[]): Pick<Config, "redisUrl" | "redisTls"> {
+  const redisUrl = read("REDIS_URL");
+  const fault = redisUrl === null ? null : redisUrlFault(redisUrl);
+  if (fault !== null) faults.push(fault);
+  const pem = (name: string, path: string | null, kind: PemKind): string | null => {
+    if (path === null) return null;
+    const isTls = redisUrl?.startsWith("rediss:") === true;
+    if (!isTls) faults.push(`${name} is for TLS: REDIS_URL must begin with rediss://`);
+    const file = readPem(path, kind);
+    if ("text" in file) return file.text;
+    faults.push(`${name}: ${file.fault}`);
+    return null;
+  };
+  const [certPath, keyPath] = [read("REDIS_CERT"), read("REDIS_KEY")];
+  if ((certPath === null) !== (keyPath === null)) {
+    faults.push("REDIS_CERT and REDIS_KEY belong together: set both or neither");
+  }
+  const redisTls = {
+    ca: pem("REDIS_CA", read("REDIS_CA"), "certificates"),
+    cert: pem("REDIS_CERT", certPath, "certificates"),
+    key: pem("REDIS_KEY", keyPath, "private key"),
+  };
+  return { redisUrl, redisTls };
 }
 
 function readWhole(

@@ -35,6 +35,7 @@ test("reads a whole environment", () => {
     host: "0.0.0.0",
     databaseUrl: DATABASE_URL,
     redisUrl: "redis://localhost:6379",
+    redisTls: { ca: null, cert: null, key: null },
     kafkaBrokers: ["a:9092", "b:9092"],
     kafkaAccess: { sasl: null, tls: null },
     auth: { kind: "dev", adminToken: "sixteen-characters", adminTokenIsNew: false },
@@ -95,6 +96,62 @@ test("lists every fault together", () => {
   }
   const unknown = readConfig({ DATABASE_URL, AUTH: "none" });
   assert.deepEqual(unknown, { ok: false, faults: ["AUTH must be dev or jwt"] });
+});
+
+describe("REDIS_URL", () => {
+  test("takes a user, a password with any characters, a database and TLS", () => {
+    for (const url of [
+      "redis://localhost",
+      "redis://:secret@localhost:6379/3",
+      "redis://ana:p%40%2F%23%25@[::1]:6379/0",
+      "rediss://default:secret@redis.example:6380",
+    ]) {
+      const reading = readConfig({ DATABASE_URL, REDIS_URL: url });
+      assert.ok(reading.ok, url);
+      assert.equal(reading.config.redisUrl, url);
+    }
+  });
+
+  test("is refused with what to write instead, and never shown", () => {
+    for (const [url, told] of [
+      ["localhost:6379", /must be a URL that begins with redis:/],
+      ["redis:localhost", /must be a URL that begins with redis:/],
+      ["redis://", /must be a URL that begins with redis:/],
+      ["redis://:blue#moon@localhost", /special characters in the password percent-encoded/],
+      ["redis://:blue/moon@localhost", /special characters in the password percent-encoded/],
+      ["redis://:blue%@localhost", /write %25/],
+      ["redis://:blue%ff@localhost", /write %25/],
+      ["redis://a:6379,b:6379", /must name one host/],
+      ["redis://:blue@a:6379,b:6379/0", /must name one host/],
+      ["redis+sentinel://:blue@a:26379/shop", /Sentinel, cluster mode and sockets/],
+      ["unix:///run/redis.sock", /Sentinel, cluster mode and sockets/],
+      ["redis://localhost/shop", /the number of a database/],
+      ["redis://:blue@localhost/0?ssl_cert_reqs=none", /options behind/],
+    ] as const) {
+      const reading = readConfig({ DATABASE_URL, REDIS_URL: url });
+      assert.ok(!reading.ok, url);
+      assert.equal(reading.faults.length, 1, url);
+      assert.match(reading.faults[0] ?? "", told, url);
+      assert.doesNotMatch(reading.faults[0] ?? "", /blue|moon/, url);
+    }
+  });
+
+  test("has its certificates in files, which are read at once and only for TLS", (t) => {
+    const broken = fileWith(t, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----");
+    const given = { DATABASE_URL, REDIS_URL: "rediss://localhost" };
+    for (const [settings, told] of [
+      [{ REDIS_CA: "/no/such/file" }, /^REDIS_CA: .*ENOENT/],
+      [{ REDIS_CA: broken }, /^REDIS_CA: .*cannot be read as certificates in PEM form/],
+      [{ REDIS_CA: fileWith(t, "") }, /^REDIS_CA: .*there is no certificate in it/],
+      [{ REDIS_CERT: broken }, /belong together/],
+      [{ REDIS_KEY: broken }, /belong together/],
+      [{ REDIS_URL: "redis://localhost", REDIS_CA: broken }, /REDIS_CA is for TLS/],
+    ] as const) {
+      const reading = readConfig({ ...given, ...settings });
+      assert.ok(!reading.ok);
+      assert.match(reading.faults.join("\n"), new RegExp(told.source, "m"));
+    }
+  });
 });
 
 describe("AUTH=jwt", () => {
