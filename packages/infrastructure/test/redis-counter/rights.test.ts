@@ -85,6 +85,7 @@ describe("v2 on a Redis that is not ours", { skip: missing("postgres", "redis") 
       databaseUrl: database.url,
       redisUrl: urlOf(server),
       kafkaBrokers: null,
+      kafkaAccess: { sasl: null, tls: null },
       poolSizes: { shared: 4, decisions: 3, rowLock: 2 },
       keepLogMs: null,
       role: "all",
