@@ -68,7 +68,7 @@ describe("a Kafka of somebody else", { skip: missing("kafka") || missingOpenssl(
     const { kafka, told } = await open(t, own().brokers.sasl, signedInAs("late"));
     assert.equal(kafka.isUp(), false);
     await allow(own(), "late", ["WRITE", "READ"]);
-    await until(() => kafka.isUp(), "rights that came later count", { msMax: 30_000 });
+    await until(() => kafka.isUp(), "rights that came later count", { msMax: 60_000 });
     assert.match(
       told.warnings.at(-1) ?? "",
       /has not the right Create .* nor DescribeConfigs .* nor Delete/,
@@ -105,12 +105,12 @@ describe("a Kafka of somebody else", { skip: missing("kafka") || missingOpenssl(
     await until(() => !kafka.isUp(), "it is missed");
     assert.match(told.errors.at(-1) ?? "", /ECONNREFUSED|ended|closed/);
     await own().start();
-    await until(() => kafka.isUp(), "it is found again", { msMax: 30_000 });
+    await until(() => kafka.isUp(), "it is found again", { msMax: 60_000 });
     assert.equal(told.warnings.at(-1), "Kafka can be used again.");
     const writer = kafka.openWriter(log.topic, () => undefined);
     await until(async () => (await writer.append(batchOf(9))) >= 2, "claims go on", {
       errorIsNotYet: true,
-      msMax: 30_000,
+      msMax: 60_000,
     });
     assert.ok((await readLog(kafka, log)).length >= 3);
   });
