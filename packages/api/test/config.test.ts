@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { readConfig } from "../src/config.ts";
 import { fileWith } from "./support/files.ts";
-import { jwkOf, keySetText, signingKey } from "./support/tokens.ts";
 
 const DATABASE_URL = "postgres://localhost/stampede";
 
