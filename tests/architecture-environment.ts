@@ -28,7 +28,7 @@ const environmentReaders: readonly { readonly path: RegExp; readonly because: st
     because: "tells tests where the engines are that npm test has started",
   },
   {
-    path: /^lab\/(?:crowd\/(?:rush|shop)|(?:compare|jmeter)\/main)\.ts$/,
+    path: /^lab\/(?:crowd\/(?:rush|shop)|(?:compare|jmeter)\/main|jmeter\/maven)\.ts$/,
     because: "npm run rush, lab and jmeter are programs: they find a shop's token, or start a shop",
   },
   {

@@ -94,7 +94,7 @@ async function judge(caller: Caller, pins: JwtPins): Promise<Verdict> {
   try {
     const header = decodeProtectedHeader(token);
     judgeHeader(header, pins.rules);
-    const keys = await keysOf(header, pins);
+    const keys = await keysNow(header, pins);
     if (keys === null) return keysUnknown();
     return verifiedOf(await claimsOf(token, keys, pins), pins);
   } catch (error) {
@@ -125,7 +125,7 @@ function judgeHeader(header: ProtectedHeaderParameters, { required }: JwtRules):
 }
 
 /** The operator's keys that it may have been signed with; null where none are known yet. */
-async function keysOf(
+async function keysNow(
   { kid, alg }: ProtectedHeaderParameters,
   { keys }: JwtPins,
 ): Promise<readonly KeyObject[] | null> {

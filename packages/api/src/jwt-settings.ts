@@ -35,17 +35,17 @@ const AGE_HOURS = { usual: 24, min: 1, max: 8_760 };
  */
 export function readJwt({ read, whole, faults }: SettingsReader): JwtAuth | null {
   const faultsBefore = faults.length;
-  const issuers = wordsOf(read("JWT_ISSUER"));
+  const issuers = splitWords(read("JWT_ISSUER"));
   if (issuers.length === 0) faults.push("JWT_ISSUER is not set: the exact iss of the tokens");
-  const audiences = wordsOf(read("JWT_AUDIENCE"));
+  const audiences = splitWords(read("JWT_AUDIENCE"));
   const audienceClaim = read("JWT_AUDIENCE_CLAIM") ?? "aud";
   if (audiences.length === 0) {
     faults.push(`JWT_AUDIENCE is not set: what the tokens' ${audienceClaim} must hold`);
   }
-  const operatorClaims = wordsOf(read("JWT_OPERATOR_CLAIM") ?? "scope scp permissions");
+  const operatorClaims = splitWords(read("JWT_OPERATOR_CLAIM") ?? "scope scp permissions");
   const operatorScope = read("JWT_OPERATOR_SCOPE") ?? "stampede:admin";
   if (/\s/.test(operatorScope)) faults.push("JWT_OPERATOR_SCOPE must be one word, without spaces");
-  const required = wordsOf(read("JWT_REQUIRE"));
+  const required = splitWords(read("JWT_REQUIRE"));
   if (!required.every((name) => MAY_BE_REQUIRED.includes(name))) {
     faults.push(
       `JWT_REQUIRE must be any of ${MAY_BE_REQUIRED.join(", ")}, with spaces between them`,
@@ -64,7 +64,7 @@ export function nameOf(keys: JwtKeys): string {
   return keys.kind === "file" ? keys.path : `${keys.url.origin}${keys.url.pathname}`;
 }
 
-function wordsOf(text: string | null): readonly string[] {
+function splitWords(text: string | null): readonly string[] {
   return text?.split(/\s+/) ?? [];
 }
 
@@ -74,14 +74,14 @@ function readKeys(named: string | null, faults: string[]): JwtKeys | null {
     faults.push(`JWT_KEYS is not set: ${what}`);
     return null;
   }
-  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(named)) return addressOf(named, faults);
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(named)) return keysAddress(named, faults);
   const reading = readFile(named);
   if (reading.ok) return { kind: "file", path: named, keySet: reading.keySet };
   faults.push(...reading.faults.map((fault) => `JWT_KEYS: ${named}: ${fault}`));
   return null;
 }
 
-function addressOf(text: string, faults: string[]): JwtKeys | null {
+function keysAddress(text: string, faults: string[]): JwtKeys | null {
   const url = URL.parse(text);
   const fault =
     url === null

@@ -98,12 +98,12 @@ function readTls(read: Read, faults: string[]): KafkaSettings["kafkaAccess"]["tl
     }
     return null;
   }
-  const ca = readPem("KAFKA_CA", paths.KAFKA_CA, faults);
+  const ca = readFileAt("KAFKA_CA", paths.KAFKA_CA, faults);
   if (ca !== null && !isCertificate(ca)) {
     faults.push(`KAFKA_CA: ${paths.KAFKA_CA}: holds no certificate in PEM form`);
   }
-  const cert = readPem("KAFKA_CERT", paths.KAFKA_CERT, faults);
-  const key = readPem("KAFKA_KEY", paths.KAFKA_KEY, faults);
+  const cert = readFileAt("KAFKA_CERT", paths.KAFKA_CERT, faults);
+  const key = readFileAt("KAFKA_KEY", paths.KAFKA_KEY, faults);
   if ((paths.KAFKA_CERT === null) !== (paths.KAFKA_KEY === null)) {
     faults.push("KAFKA_CERT and KAFKA_KEY go together: set both, or neither");
   }
@@ -113,7 +113,7 @@ function readTls(read: Read, faults: string[]): KafkaSettings["kafkaAccess"]["tl
   return { ca, client: { cert, key } };
 }
 
-function readPem(name: string, path: string | null, faults: string[]): string | null {
+function readFileAt(name: string, path: string | null, faults: string[]): string | null {
   if (path === null) return null;
   try {
     return readFileSync(path, "utf8");

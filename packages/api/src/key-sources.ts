@@ -42,7 +42,7 @@ export function watchKeys({
   keySet,
   ...told
 }: Told & { readonly path: string; readonly keySet: KeySet }): KeySource {
-  const taking = takeOver(() => readKeySet(path), keySet, told);
+  const taking = takeKeys(() => readKeySet(path), keySet, told);
   const timer = setInterval(() => void taking.reread(), FILE_EVERY_MS);
   timer.unref();
   return { ...taking, seek: async () => undefined, close: () => clearInterval(timer) };
@@ -62,7 +62,7 @@ export function fetchKeys({
     isGood = reading.ok;
     return reading;
   };
-  const taking = takeOver(read, null, told);
+  const taking = takeKeys(read, null, told);
   const isOlder = (ms: number): boolean => monotonicMs() - readAtMs >= ms;
   const tick = (): void => {
     if (isOlder(isGood ? ADDRESS_EVERY_MS : ADDRESS_AGAIN_MS)) void taking.reread();
@@ -80,7 +80,7 @@ export function fetchKeys({
 
 type Taking = Pick<KeySource, "current" | "reread"> & { readonly isReading: () => boolean };
 
-function takeOver(
+function takeKeys(
   read: () => Promise<KeySetReading>,
   first: KeySet | null,
   { onChange, onFault }: Told,

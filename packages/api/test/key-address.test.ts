@@ -1,7 +1,7 @@
 // Keys at an address of the operator's: what is asked, how often, and what counts while it is away. The
 // address is a real server on the loopback.
 //
-// Red when the keys end with a fault of the address (`takeOver`), when every token with an unknown kid asks
+// Red when the keys end with a fault of the address (`takeKeys`), when every token with an unknown kid asks
 // it (COOL_DOWN_MS), when a redirect is followed, when an answer has no bound, and when a server without
 // keys says that it is ready or answers 401.
 import assert from "node:assert/strict";

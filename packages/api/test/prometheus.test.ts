@@ -99,7 +99,7 @@ describe("/metrics", () => {
 
   test("labels by few and bounded things: no person, ticket or path", async (t) => {
     const allowed = new Set(["engine", "event", "kind", "le", "mechanism", "operation", "outcome"]);
-    for (const label of ["pool", "resource", "state"]) allowed.add(label);
+    for (const label of ["part", "pool", "resource", "state"]) allowed.add(label);
     for (const { name, samples } of await ours(t)) {
       for (const label of samples.flatMap(({ labels }) => Object.keys(labels))) {
         assert.ok(allowed.has(label), `${name} is labelled by ${label}`);
@@ -144,6 +144,7 @@ function assertAddsUp(name: string, parts: readonly Sample[]): void {
 
 /** What dashboards and rules are built on. */
 const AGREED = [
+  "background_failures_total",
   "batch_size",
   "claim_duration_seconds",
   "claims_total",

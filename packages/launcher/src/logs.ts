@@ -34,7 +34,7 @@ export function cutLog(path: string): void {
 }
 
 /** Appends lines; those that the disk refuses are counted, and told once when it begins and ends. */
-export function logWriter(
+export function boundedLog(
   path: string,
   report: (line: string) => void = () => undefined,
 ): (line: string) => void {

@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { startChild, untilReady } from "./child.ts";
 import type { RunningProcess } from "./engine.ts";
-import { logWriter } from "./logs.ts";
+import { boundedLog } from "./logs.ts";
 import { commandLine, endProcess } from "./processes.ts";
 import { fieldsOf, readJsonFile } from "./private-file.ts";
 
@@ -54,7 +54,7 @@ const warnLevel = 40;
 export async function startServer(plan: ServerPlan): Promise<RunningServer> {
   const { scriptPath, host, port, logPath } = plan;
   const url = serverUrl(host, port);
-  const keepLine = logWriter(logPath, plan.report);
+  const keepLine = boundedLog(logPath, plan.report);
   const child = await startChild({
     command: process.execPath,
     args: [...serverNodeFlags, resolve(scriptPath)],

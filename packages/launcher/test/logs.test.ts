@@ -16,7 +16,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
-import { cutLog, logWriter } from "../src/logs.ts";
+import { cutLog, boundedLog } from "../src/logs.ts";
 
 const tooMuch = "x".repeat(11 * 1024 * 1024);
 
@@ -45,7 +45,7 @@ test("a log within its bound, and one that is not there, are left alone", (t) =>
 test("lines that cannot be written are counted and told once, and nobody ends for them", (t) => {
   const path = join(temporaryFolder(t), "server.log");
   const told: string[] = [];
-  const keep = logWriter(path, (line) => told.push(line));
+  const keep = boundedLog(path, (line) => told.push(line));
   keep("one");
   rmSync(path);
   // Stands for every reason why a file cannot be written.
@@ -65,8 +65,8 @@ test(
   { skip: process.platform !== "linux" && "only Linux has a device that is always full" },
   async () => {
     const module = new URL("../src/logs.ts", import.meta.url).href;
-    const code = `import { logWriter } from ${JSON.stringify(module)};
-      const keep = logWriter("/dev/full", console.log);
+    const code = `import { boundedLog } from ${JSON.stringify(module)};
+      const keep = boundedLog("/dev/full", console.log);
       keep("one");
       keep("two");`;
     const child = spawn(process.execPath, ["--input-type=module", "--eval", code], {

@@ -1,6 +1,6 @@
 import type { Finding } from "../engines/finding.ts";
 import type { Asking } from "../engines/postgres/driver.ts";
-import { wordsOf } from "../engines/postgres/faults.ts";
+import { postgresWords } from "../engines/postgres/faults.ts";
 import { openForMigrations, placeOf } from "./migrate.ts";
 
 /** Of the tables that are there, what this role may not do with them. */
@@ -38,7 +38,7 @@ export async function checkSchema(url: string): Promise<Finding> {
       await client.end();
     }
   } catch (error) {
-    return { ...told, found: wordsOf(error), verdict: "refused", advice: "" };
+    return { ...told, found: postgresWords(error), verdict: "refused", advice: "" };
   }
 }
 

@@ -11,7 +11,7 @@ import { lacks, leftOutWords, whyUnreachable } from "./condition.ts";
 import { explain, interview } from "./interview.ts";
 import { readRights } from "./rights.ts";
 import type { Rights } from "./rights.ts";
-import { adviceFor, kafkaReason } from "./words.ts";
+import { kafkaAdvice, kafkaReason } from "./words.ts";
 
 type Target = { readonly brokers: readonly string[]; readonly access: KafkaAccess };
 
@@ -62,7 +62,7 @@ async function answers(
 function reached(address: string, reason: string | null, verdict: Finding["verdict"]): Finding {
   const what = `address ${address}`;
   if (reason === null) return right(what, "answers");
-  return finding(what, reason, { verdict, advice: adviceFor(reason) });
+  return finding(what, reason, { verdict, advice: kafkaAdvice(reason) });
 }
 
 function signInFinding({ sasl, tls }: KafkaAccess): Finding {
@@ -99,7 +99,7 @@ function rightsFindings(rights: Rights, brokers: number): readonly Finding[] {
   return [
     all.length === 0
       ? right("rights", "Write, Read, Create, Delete, DescribeConfigs")
-      : finding("rights", found, { verdict, advice: adviceFor(found) }),
+      : finding("rights", found, { verdict, advice: kafkaAdvice(found) }),
     ...creationFindings(creation, brokers),
   ];
 }
@@ -133,7 +133,7 @@ function right(what: string, found: string): Finding {
 }
 
 function refused(what: string, found: string): Finding {
-  return finding(what, found, { verdict: "refused", advice: adviceFor(found) });
+  return finding(what, found, { verdict: "refused", advice: kafkaAdvice(found) });
 }
 
 function finding(what: string, found: string, rest: Pick<Finding, "verdict" | "advice">): Finding {

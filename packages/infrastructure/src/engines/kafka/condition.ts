@@ -15,7 +15,7 @@ import type { KafkaAccess } from "./access.ts";
 import type { Cluster } from "./cluster.ts";
 import { explain } from "./interview.ts";
 import { readRights } from "./rights.ts";
-import { isKafkaAnswer, kafkaReason, withAdvice } from "./words.ts";
+import { isKafkaAnswer, kafkaReason, withKafkaAdvice } from "./words.ts";
 
 /** What is told while nobody asks. */
 export type Tell = {
@@ -149,7 +149,7 @@ function tellEveryMinute(time: Time, { error }: Tell): (reason: string) => void 
   return (reason) => {
     if (time.nowMs() - (told.get(reason) ?? -Infinity) < REFUSAL_TOLD_EVERY_MS) return;
     told.set(reason, time.nowMs());
-    error(`Kafka refuses to append claims: ${withAdvice(reason)}`);
+    error(`Kafka refuses to append claims: ${withKafkaAdvice(reason)}`);
   };
 }
 
@@ -160,12 +160,12 @@ function tellOnChange({ warning, error }: Tell): (look: ConditionLook) => void {
   return ({ down, beside }) => {
     if (down !== toldDown) {
       if (down === null) warning("Kafka can be used again.");
-      else error(`Kafka cannot be used, and v3 takes no claims: ${withAdvice(down)}`);
+      else error(`Kafka cannot be used, and v3 takes no claims: ${withKafkaAdvice(down)}`);
       toldDown = down;
     }
     if (down !== null) return;
     for (const words of beside) {
-      if (!toldBeside.includes(words)) warning(`Kafka can be used, but ${withAdvice(words)}`);
+      if (!toldBeside.includes(words)) warning(`Kafka can be used, but ${withKafkaAdvice(words)}`);
     }
     toldBeside = beside;
   };

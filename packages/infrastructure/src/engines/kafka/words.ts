@@ -4,20 +4,20 @@ import { GenericError, ResponseError } from "@platformatic/kafka";
 
 /** All that the error and its causes say, each once. */
 export function kafkaReason(error: unknown): string {
-  return [...new Set(wordsOf(error))].join("; ");
+  return [...new Set(kafkaWords(error))].join("; ");
 }
 
-function wordsOf(error: unknown): readonly string[] {
-  if (error instanceof EngineFault && error.cause !== undefined) return wordsOf(error.cause);
+function kafkaWords(error: unknown): readonly string[] {
+  if (error instanceof EngineFault && error.cause !== undefined) return kafkaWords(error.cause);
   if (error instanceof ResponseError) return error.errors.map((one) => answered(one, error));
   // Of several brokers or addresses each has words of its own.
   if (error instanceof AggregateError && error.errors.length > 0)
-    return error.errors.flatMap(wordsOf);
+    return error.errors.flatMap(kafkaWords);
   if (!(error instanceof Error)) return [String(error)];
   if (brokerErrorId(error) !== null) return [answered(error, null)];
   if (error.cause === undefined) return [plainly(error.message)];
   const about = error.message.replace(/\.$/, "");
-  return wordsOf(error.cause).map((cause) => `${about}: ${cause}`);
+  return kafkaWords(error.cause).map((cause) => `${about}: ${cause}`);
 }
 
 /** OpenSSL's line has a place in its source, and an end of line. */
@@ -108,12 +108,12 @@ const advices: readonly (readonly [words: RegExp, advice: string])[] = [
 ];
 
 /** What to change; empty where nothing is known. */
-export function adviceFor(reason: string): string {
+export function kafkaAdvice(reason: string): string {
   return advices.find(([words]) => words.test(reason))?.[1] ?? "";
 }
 
 /** A sentence of both. */
-export function withAdvice(reason: string): string {
-  const advice = adviceFor(reason);
+export function withKafkaAdvice(reason: string): string {
+  const advice = kafkaAdvice(reason);
   return advice === "" ? `${reason}.` : `${reason}. ${advice}.`;
 }

@@ -82,8 +82,8 @@ function readTls(given: Parameters): ClientConfig["ssl"] {
   if (mode === "disable") return false;
   const files = {
     ...(given["sslrootcert"] === undefined ? {} : { ca: readRoots(given["sslrootcert"]) }),
-    ...readPem(given, "sslcert", "cert"),
-    ...readPem(given, "sslkey", "key"),
+    ...namedPem(given, "sslcert", "cert"),
+    ...namedPem(given, "sslkey", "key"),
   };
   const unchecked = { ...files, rejectUnauthorized: false };
   const libpq = given["uselibpqcompat"] === "true";
@@ -119,7 +119,7 @@ function readRoots(path: string): string | string[] {
   return readFileOf("sslrootcert", path);
 }
 
-function readPem(
+function namedPem(
   given: Parameters,
   name: "sslcert" | "sslkey",
   as: "cert" | "key",

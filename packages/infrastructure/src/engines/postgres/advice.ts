@@ -1,6 +1,6 @@
 // What to change where PostgreSQL cannot be used: told at start-up and by --check, behind its own words.
 import { EngineFault } from "@stampede/domain";
-import { wordsOf, sqlState } from "./faults.ts";
+import { postgresWords, sqlState } from "./faults.ts";
 import { UnsafeEngine } from "./settings.ts";
 
 /** By SQLSTATE, by the driver's or Node's code, or by a text where there is neither. The first one counts. */
@@ -58,7 +58,7 @@ const ADVICE: readonly (readonly [RegExp, string])[] = [
 
 /** Empty where nothing is known to help. */
 export function adviceFor(error: unknown): string {
-  for (const text of [...codesOf(error), wordsOf(error)]) {
+  for (const text of [...codesOf(error), postgresWords(error)]) {
     const known = ADVICE.find(([form]) => form.test(text));
     if (known !== undefined) return known[1];
   }
@@ -78,6 +78,6 @@ function codesOf(error: unknown): readonly string[] {
   if (error instanceof EngineFault) return codesOf(error.cause);
   if (error instanceof AggregateError) return error.errors.flatMap(codesOf);
   // pg_hba.conf refuses by the state of a wrong user, and says why in words.
-  if (sqlState(error) === "28000" && /no encryption|SSL off/.test(wordsOf(error))) return [];
+  if (sqlState(error) === "28000" && /no encryption|SSL off/.test(postgresWords(error))) return [];
   return error instanceof Error && "code" in error ? [String(error.code)] : [];
 }

@@ -4,7 +4,7 @@ import { readAddress } from "./address.ts";
 import { adviceFor } from "./advice.ts";
 import { pgDriver } from "./driver.ts";
 import type { PostgresDriver, Session } from "./driver.ts";
-import { postgresFault, wordsOf } from "./faults.ts";
+import { postgresFault, postgresWords } from "./faults.ts";
 import { refuseSharedSessions } from "./session-look.ts";
 import {
   beginSession,
@@ -31,16 +31,21 @@ type Told = Omit<Finding, "engine">;
 export async function checkPostgres(options: PostgresCheck): Promise<readonly Finding[]> {
   const told: Told[] = [];
   try {
-    await look(options, told);
+    await lookAt(options, told);
   } catch (error) {
     const fault = postgresFault(error, "not-applied");
     const advice = adviceFor(fault);
-    told.push({ what: "use", found: fault.message, verdict: "refused", advice: sentence(advice) });
+    told.push({
+      what: "use",
+      found: fault.message,
+      verdict: "refused",
+      advice: asSentence(advice),
+    });
   }
   return told.map((one) => ({ engine: "postgres", ...one }));
 }
 
-async function look({ url, connectionsMax }: PostgresCheck, told: Told[]): Promise<void> {
+async function lookAt({ url, connectionsMax }: PostgresCheck, told: Told[]): Promise<void> {
   const driver = driverOf(url, told);
   if (driver === null) return;
   await using stack = new AsyncDisposableStack();
@@ -74,7 +79,7 @@ function driverOf(url: string, told: Told[]): PostgresDriver | null {
     }
     return driver;
   } catch (error) {
-    told.push({ what: "address", found: wordsOf(error), verdict: "refused", advice: "" });
+    told.push({ what: "address", found: postgresWords(error), verdict: "refused", advice: "" });
     return null;
   }
 }
@@ -177,6 +182,6 @@ function judged(what: string, found: string, refusal: string | null): Told {
   return { what, found, verdict: refusal === null ? "right" : "refused", advice: refusal ?? "" };
 }
 
-function sentence(text: string): string {
+function asSentence(text: string): string {
   return text === "" ? "" : `${text}.`;
 }

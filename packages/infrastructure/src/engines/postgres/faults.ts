@@ -10,16 +10,16 @@ export function postgresFault(error: unknown, lostOutcome: FaultOutcome): Engine
   const state = sqlState(error);
   const rolledBack = state !== null && /^(23|40)/.test(state);
   const outcome = rolledBack ? "not-applied" : lostOutcome;
-  const reason = wordsOf(error);
+  const reason = postgresWords(error);
   const message =
     state === null ? `PostgreSQL did not answer: ${reason}` : `PostgreSQL refused: ${reason}`;
   return new EngineFault("postgres", outcome, message, { cause: error });
 }
 
 /** Of a host with several addresses Node tells what became of each, and nothing of all together. */
-export function wordsOf(error: unknown): string {
+export function postgresWords(error: unknown): string {
   if (error instanceof AggregateError && error.message === "") {
-    return error.errors.map(wordsOf).join(", ");
+    return error.errors.map(postgresWords).join(", ");
   }
   return error instanceof Error ? error.message : String(error);
 }

@@ -43,16 +43,16 @@ const MISSING =
 export function redisFault(error: unknown): EngineFault {
   if (error instanceof EngineFault) return error;
   const answered = error instanceof ErrorReply;
-  const words = wordsOf(error);
+  const words = redisWords(error);
   const message = answered ? `Redis refused: ${words}` : `Redis did not answer: ${words}`;
   return new EngineFault("redis", faultOutcomeOf(error), message, { cause: error });
 }
 
 /** What went wrong, in the words of whoever said it. */
-export function wordsOf(error: unknown): string {
+export function redisWords(error: unknown): string {
   // Of a name with several addresses each failed, and the error about all has no words of its own.
   if (error instanceof AggregateError && error.message === "") {
-    return error.errors.map(wordsOf).join("; ");
+    return error.errors.map(redisWords).join("; ");
   }
   if (!(error instanceof Error)) return String(error);
   // OpenSSL's whole text begins with another number at every connection.

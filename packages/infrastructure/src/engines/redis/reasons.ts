@@ -1,7 +1,7 @@
 // Why a Redis is not used, for whoever has to act: its own words, and what to change.
 import { EngineFault } from "@stampede/domain";
 import type { Finding } from "../finding.ts";
-import { replyOf, wordsOf } from "./faults.ts";
+import { replyOf, redisWords } from "./faults.ts";
 import { refusedFinding } from "./settings.ts";
 
 type Known = { readonly if: RegExp; readonly what: string; readonly advice: string };
@@ -134,7 +134,7 @@ const CONNECTIONS: readonly Known[] = [
 /** Why Redis cannot be used now, as one finding. */
 export function unusable(error: unknown): Finding {
   const reply = replyOf(error);
-  const words = reply ?? wordsOf(error instanceof EngineFault ? (error.cause ?? error) : error);
+  const words = reply ?? redisWords(error instanceof EngineFault ? (error.cause ?? error) : error);
   const known = (reply === null ? CONNECTIONS : REPLIES).find((one) => one.if.test(words));
   const found = reply === null ? `no connection to Redis ("${words}")` : `Redis answers "${words}"`;
   return refusedFinding(known?.what ?? "address", found, known?.advice ?? "see docs/engines.md");

@@ -6,7 +6,7 @@ import { kafkaCluster } from "../../engines/kafka/cluster.ts";
 import { watchCondition } from "../../engines/kafka/condition.ts";
 import type { Tell } from "../../engines/kafka/condition.ts";
 import type { TopicFacts } from "../../engines/kafka/led-topics.ts";
-import { withAdvice } from "../../engines/kafka/words.ts";
+import { withKafkaAdvice } from "../../engines/kafka/words.ts";
 import { inspectByTwo } from "./agreement.ts";
 import { logFeed } from "./log-feed.ts";
 import type { LogFeed } from "./log-feed.ts";
@@ -81,7 +81,7 @@ export async function openKafka(options: {
       // A topic that is made and cannot be used would be in the way of nobody knows whom.
       if (!isUp()) await probe();
       const trouble = condition.trouble();
-      if (trouble !== null) throw new EngineFault("kafka", "not-applied", withAdvice(trouble));
+      if (trouble !== null) throw new EngineFault("kafka", "not-applied", withKafkaAdvice(trouble));
       return createLog(cluster, topic);
     },
     deleteLogs: async (topics) => deleteLogs(cluster, topics),
