@@ -93,9 +93,9 @@ describe(
       const eventId = await sale.createEvent({ limit: 5 });
       const { topic } = await queueRow(sale.first.postgres, eventId);
       await sale.first.issuer.claim(eventId, person(1));
-      await appendRaw(topic, [{ value: Buffer.from('{"schema":3}') }]);
+      await appendRaw(topic, [{ value: Buffer.from('{"schema":4}') }]);
       sale.first.startDecider();
-      await haltedFor(sale, eventId, /record 1 has schema 3: update every decider/);
+      await haltedFor(sale, eventId, /record 1 has schema 4: update every decider/);
       assert.equal((await issuesOf(sale.store, eventId)).length, 1);
       assert.equal((await queueRow(sale.first.postgres, eventId)).nextOffset, 1);
     });
