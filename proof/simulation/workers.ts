@@ -51,6 +51,8 @@ export function openWorkers(count: number): Workers {
 }
 
 async function resultsOf(worker: Worker, part: readonly Task[]): Promise<readonly TaskResult[]> {
+  // Of an error in an earlier part it has ended, and would never answer.
+  if (worker.threadId === -1) throw new Error("a worker of the simulation has ended");
   const { promise, resolve, reject } = Promise.withResolvers<readonly TaskResult[]>();
   worker.once("message", resolve);
   worker.once("error", reject);

@@ -79,6 +79,13 @@ const meanings: readonly (readonly [RegExp, Meaning])[] = [
     ([topic]) => read(() => [{ topic }]),
   ],
   [/^UPDATE spare_topics SET doomed = true WHERE NOT doomed AND begun_at </, () => read(() => [])],
+  [
+    /^UPDATE spare_topics SET doomed = true WHERE topic = \$1 RETURNING topic$/,
+    ([topic]) =>
+      read(({ tables }) =>
+        queues(tables).some((row) => row["topic"] === topic) ? [] : [{ topic }],
+      ),
+  ],
   [/^SELECT s\.topic FROM spare_topics s WHERE s\.doomed AND NOT EXISTS/, () => read(() => [])],
   [/^INSERT INTO queues \(event_id, topic, topic_id\) VALUES \(\$1, \$2, \$3\)$/, addQueue],
   [
