@@ -31,11 +31,13 @@ const redisRequests = [
   "*2\r\n$7\r\nEVALSHA\r\n$1\r\nx\r\n",
   "*1\r\n$4\r\nPING\r\n",
   "*2\r\n$7\r\nevalsha\r\n$4\r\n\r\n*1\r\n",
+  "*3\r\n$7\r\nEVALSHA\r\n$1\r\nx\r\n$1\r\n0\r\n",
 ];
 const redisReplies = [
   "-NOSCRIPT No matching script\r\n",
   "+PONG\r\n",
   "*3\r\n:-1\r\n*1\r\n$-1\r\n$2\r\n\r\n\r\n",
+  ":1\r\n",
 ];
 
 describe("the readers of the fault proxy", () => {
@@ -48,8 +50,8 @@ describe("the readers of the fault proxy", () => {
   test("find EVALSHA's reply among others by their order, however the bytes are cut", () => {
     const requests = [...redisRequests, ...redisRequests].map((text) => Buffer.from(text));
     const replies = [...redisReplies, ...redisReplies].map((text) => Buffer.from(text));
-    everyCut(readCommands(), { requests, replies, counted: [2, 5] });
-    everyCut(readCommands("PING"), { requests, replies, counted: [1, 4] });
+    everyCut(readCommands(), { requests, replies, counted: [2, 6] });
+    everyCut(readCommands("PING"), { requests, replies, counted: [1, 5] });
   });
 
   test("find Produce's reply by its correlation id, however the bytes are cut", () => {

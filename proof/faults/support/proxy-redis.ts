@@ -9,7 +9,7 @@ const ERROR = "-".charCodeAt(0);
 
 /**
  * Counts the replies to one command, EVALSHA unless told otherwise. An error does not count: behind
- * NOSCRIPT nothing was done that could be lost.
+ * NOSCRIPT nothing was done that could be lost. Nor does a trial of rights.
  */
 export function readCommands(name = "EVALSHA"): OpenReader {
   return () => {
@@ -18,7 +18,9 @@ export function readCommands(name = "EVALSHA"): OpenReader {
     const asked: boolean[] = [];
     return {
       request(chunk) {
-        for (const request of splitRequests(chunk)) asked.push(commandOf(request) === name);
+        for (const request of splitRequests(chunk)) {
+          asked.push(commandOf(request) === name && !isTrial(request));
+        }
       },
       reply: (chunk) =>
         splitReplies(chunk).map((bytes) => {
@@ -44,6 +46,11 @@ function endOf(bytes: Buffer, start: number): number | null {
   let end: number | null = next;
   for (let n = 0; n < size && end !== null; n += 1) end = endOf(bytes, end);
   return end;
+}
+
+/** At each new connection an EVALSHA without keys tries whether its user may run scripts. */
+function isTrial(request: Buffer): boolean {
+  return /^\*3\r\n.*\r\n0\r\n$/s.test(request.toString("latin1"));
 }
 
 /** The second line of the array's first bulk string: `*3 $7 EVALSHA ...`. */
