@@ -22,7 +22,7 @@ function visit(host, root) {
   try {
     if (of("user")) store = localStorage;
   } catch {
-    // Blocked: a reload forgets.
+    // A reload forgets.
   }
 
   const show = (state, value) => {
@@ -31,7 +31,7 @@ function visit(host, root) {
     button.hidden = place < 0 || !path;
     button.disabled = place > 4;
     const told = (waits ? `${words.kept} ` : "") + words[state];
-    // Else it is read out again.
+    // Not read out again.
     if (line.textContent !== told) line.textContent = told;
     code.textContent = value ?? "";
   };
@@ -121,6 +121,7 @@ function visit(host, root) {
     clearTimeout(timer);
     void ask(base + path, "POST");
   };
+  show("busy");
   timer = setTimeout(look);
   return end;
 }

@@ -32,6 +32,21 @@ const withPassword = async (t: TestContext): Promise<OtherRedis> =>
     operatorUrl: (port) => `redis://:right@127.0.0.1:${port}`,
   });
 
+/** Whether Redis keeps a connection that is held from now on. */
+async function takesConnection(t: TestContext, port: number): Promise<boolean> {
+  const socket = connect(port, "127.0.0.1");
+  t.after(() => socket.destroy());
+  socket.on("error", () => undefined);
+  socket.write("PING\r\n");
+  const answer = await new Promise<string>((resolve) => {
+    socket.once("data", (bytes: Buffer) => resolve(bytes.toString()));
+    socket.once("close", () => resolve("closed"));
+  });
+  if (answer.startsWith("+PONG")) return true;
+  socket.destroy();
+  return false;
+}
+
 const cases: readonly Case[] = [
   {
     title: "a wrong password",
@@ -63,9 +78,8 @@ const cases: readonly Case[] = [
     async open(t) {
       const redis = await startOtherRedis(t);
       await redis.operator("CONFIG", "SET", "maxclients", "1");
-      const taken = connect(redis.port, "127.0.0.1");
-      t.after(() => taken.destroy());
-      await once(taken, "connect");
+      // The operator's own connection may not be gone yet.
+      await until(async () => takesConnection(t, redis.port), "the only connection is taken");
       return urlOf(redis);
     },
     told: /max number of clients reached": raise maxclients/,
