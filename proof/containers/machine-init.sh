@@ -27,6 +27,7 @@ echo nameserver 10.0.2.3 >"$root/etc/resolv.conf"
 cd "$root"
 pivot_root . outside
 umount -l /outside
-exec /usr/bin/docker-init -- /usr/bin/env PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
+# Of this environment nothing counts there: a TMPDIR, for one, would be no folder of that machine.
+exec /usr/bin/docker-init -- /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
   dockerd --log-level=error --storage-driver=overlay2 --cgroup-parent="$cgroup" \
   --exec-opt native.cgroupdriver=cgroupfs

@@ -135,7 +135,8 @@ function removeFolders(folder: string): void {
 
 function inMachine(pid: number, args: readonly string[], folder: string): readonly string[] {
   const path = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
-  return ["--all", "--target", String(pid), "env", "-C", folder, path, "HOME=/root", ...args];
+  const own = ["env", "-u", "TMPDIR", "-C", folder, path, "HOME=/root"];
+  return ["--all", "--target", String(pid), ...own, ...args];
 }
 
 /** Runs a program of the machine, in the machine. */
