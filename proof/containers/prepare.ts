@@ -61,16 +61,12 @@ export async function prepareRoots(cache: string, signal: AbortSignal): Promise<
   const mark = engine.join(" ");
   const markPath = join(cache, "machine.mark");
   if (existsSync(markPath) && readFileSync(markPath, "utf8") === mark) return "as they were kept";
-  const suites = ["trixie", "-security"].map((name, at) =>
-    at === 0
-      ? `deb http://deb.debian.org/debian ${name} main`
-      : `deb http://deb.debian.org/debian-security trixie${name} main`,
-  );
   const make = async (name: string, packages: readonly string[]): Promise<void> => {
     const include = `--include=ca-certificates,${packages.join(",")}`;
     const draft = join(cache, `new-${name}`);
     rmSync(draft, { recursive: true, force: true });
-    const args = ["--quiet", "--variant=minbase", include, "trixie", draft, ...suites];
+    const args = ["--quiet", "--variant=minbase", include, "trixie", draft];
+    // From where it has Debian by itself, with the updates for security.
     await must("mmdebstrap", args, { msMax: makeMsMax, signal });
     rmSync(join(cache, name), { recursive: true, force: true });
     renameSync(draft, join(cache, name));
