@@ -1,9 +1,6 @@
 import { EngineFault } from "@stampede/domain";
 import type { Logger } from "pino";
-
-const TOLD_EVERY_MS = 60_000;
-/** Causes that are remembered: an error's text may hold an address or a number. */
-const CAUSES_MAX = 200;
+import { everyMinute } from "./every-minute.ts";
 
 type Failed<Part> = (failure: { readonly part: Part; readonly error: unknown }) => void;
 
@@ -34,17 +31,11 @@ export function hearInto(
  * named, and the metrics count each.
  */
 export function failureLines(log: Logger, nowMs: () => number): Failed<string> {
-  const causes = new Map<string, { toldAtMs: number; since: number }>();
+  const timesOf = everyMinute(nowMs);
   return ({ part, error }) => {
     const cause = error instanceof Error ? error.message : String(error);
-    const known = causes.get(cause) ?? { toldAtMs: -Infinity, since: 0 };
-    known.since += 1;
-    if (causes.size >= CAUSES_MAX) causes.clear();
-    causes.set(cause, known);
-    if (nowMs() - known.toldAtMs < TOLD_EVERY_MS) return;
-    const times = known.since;
-    known.toldAtMs = nowMs();
-    known.since = 0;
+    const times = timesOf(cause);
+    if (times === null) return;
     // What nothing foresees is told with its stack.
     const about = error instanceof EngineFault ? { part, times } : { part, times, err: error };
     log.error(about, `work in the background failed (${part}): ${cause}`);

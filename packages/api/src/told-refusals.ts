@@ -1,7 +1,8 @@
+import { everyMinute } from "./every-minute.ts";
+
 /** Where a shop has set its sign-in up wrongly, everybody is refused: the log says it without being asked. */
 export type TellRefusal = (why: string) => void;
 
-const AGAIN_MS = 60_000;
 /** Other words for nothing that anybody has set up: tokens end, and strangers send what they like. */
 const USUAL = /expired|signature|bearer token/;
 
@@ -13,14 +14,10 @@ export function refusalTeller(
   monotonicMs: () => number,
   say: (refused: number, why: string) => void,
 ): TellRefusal {
-  const told = new Map<string, { atMs: number; since: number }>();
+  const refusedOf = everyMinute(monotonicMs);
   return (why) => {
     if (USUAL.test(why)) return;
-    const nowMs = monotonicMs();
-    const before = told.get(why);
-    const since = (before?.since ?? 0) + 1;
-    const isDue = before === undefined || nowMs - before.atMs >= AGAIN_MS;
-    told.set(why, isDue ? { atMs: nowMs, since: 0 } : { atMs: before.atMs, since });
-    if (isDue) say(since, why);
+    const refused = refusedOf(why);
+    if (refused !== null) say(refused, why);
   };
 }

@@ -9,6 +9,7 @@ import { openPostgres } from "./engines/postgres/open.ts";
 import type { PoolOptions, Postgres } from "./engines/postgres/open.ts";
 import { refuseSharedSessions } from "./engines/postgres/session-look.ts";
 import { readConnectionRoom } from "./engines/postgres/settings.ts";
+import { oncePerMinute } from "./engines/time.ts";
 import type { Time } from "./engines/time.ts";
 import type { KafkaAccess } from "./engines/kafka/access.ts";
 import { openKafka } from "./kafka-queue/log/open.ts";
@@ -160,7 +161,8 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
 async function openRedisOf(options: FoundationOptions): Promise<Redis | null> {
   const { redisUrl: url, redisTls: tls, time, random, hear, stack } = options;
   if (url === null) return null;
-  const onRefused = oncePerMinute(time, (error: Error) => hear.error(error.message));
+  const tell = oncePerMinute(time, hear.error);
+  const onRefused = (error: Error): void => tell(error.message);
   const redis = await openRedis({ url, tls, time, random, onRefused, onWarning: hear.warning });
   return stack.use(redis, "the connection to Redis");
 }
@@ -187,17 +189,6 @@ async function roomFor(
   const { allowed, open } = await readConnectionRoom(postgres);
   const own = [...pools.values()].reduce((sum, pool) => sum + pool.usage().open, 0);
   return { max, allowed, others: open - own };
-}
-
-/** A server that is not used is met again and again, by every connection. */
-function oncePerMinute(time: Time, tell: (error: Error) => void): (error: Error) => void {
-  const toldAtMs = new Map<string, number>();
-  return (error) => {
-    const nowMs = time.nowMs();
-    if (nowMs - (toldAtMs.get(error.message) ?? -Infinity) < 60_000) return;
-    toldAtMs.set(error.message, nowMs);
-    tell(error);
-  };
 }
 
 function taken(pool: Postgres, connectionsMax: number): number {

@@ -50,3 +50,19 @@ export const systemTime: Time = {
     return () => clearInterval(timer);
   },
 };
+
+/** Words that are remembered: an error's text may hold an address or a number. */
+const WORDS_MAX = 200;
+const TOLD_EVERY_MS = 60_000;
+
+/** For what is met again and again: the same words once a minute at most. */
+export function oncePerMinute(time: Time, tell: (words: string) => void): (words: string) => void {
+  const toldAtMs = new Map<string, number>();
+  return (words) => {
+    const nowMs = time.nowMs();
+    if (nowMs - (toldAtMs.get(words) ?? -Infinity) < TOLD_EVERY_MS) return;
+    if (toldAtMs.size >= WORDS_MAX) toldAtMs.clear();
+    toldAtMs.set(words, nowMs);
+    tell(words);
+  };
+}

@@ -9,7 +9,7 @@ import { EngineFault } from "@stampede/domain";
 import type { Broker } from "@platformatic/kafka";
 import { timed } from "../telemetry.ts";
 import type { RoundTrip } from "../telemetry.ts";
-import type { Time } from "../time.ts";
+import { oncePerMinute } from "../time.ts";
 import { addressOf } from "./access.ts";
 import type { KafkaAccess } from "./access.ts";
 import type { Cluster } from "./cluster.ts";
@@ -37,7 +37,6 @@ export type KafkaCondition = {
 const PROBE_EVERY_MS = 2_000;
 /** What v3 cannot do without, and what it can. */
 const RIGHTS_AGAIN_MS = { down: 10_000, beside: 60_000 };
-const REFUSAL_TOLD_EVERY_MS = 60_000;
 const METADATA: RoundTrip = { engine: "kafka", operation: "metadata" };
 /** What a leader that moves or starts answers for a moment, and what the state tells anyway. */
 const PASSING = /LEADER|UNKNOWN_TOPIC|PRODUCER|SEQUENCE|TIMED_OUT/;
@@ -54,7 +53,10 @@ type Options = {
 export function watchCondition(cluster: Cluster, options: Options): KafkaCondition {
   const { time } = cluster;
   const tell = tellOnChange(options.tell);
-  const tellRefusal = tellEveryMinute(time, options.tell);
+  // What Kafka refuses is met by every batch.
+  const tellRefusal = oncePerMinute(time, (reason) => {
+    options.tell.error(`Kafka refuses to append claims: ${withKafkaAdvice(reason)}`);
+  });
   const rights = rememberedRights(cluster);
   const look = looker(cluster, { ...options, rights });
   let trouble: string | null = "it was not asked yet";
@@ -141,16 +143,6 @@ function rememberedRights(cluster: Cluster): RememberedRights {
 function lastsMs({ down, beside }: ConditionLook): number {
   if (down !== null) return RIGHTS_AGAIN_MS.down;
   return beside.length > 0 ? RIGHTS_AGAIN_MS.beside : Infinity;
-}
-
-/** What Kafka refuses is met by every batch. */
-function tellEveryMinute(time: Time, { error }: Tell): (reason: string) => void {
-  const told = new Map<string, number>();
-  return (reason) => {
-    if (time.nowMs() - (told.get(reason) ?? -Infinity) < REFUSAL_TOLD_EVERY_MS) return;
-    told.set(reason, time.nowMs());
-    error(`Kafka refuses to append claims: ${withKafkaAdvice(reason)}`);
-  };
 }
 
 /** Each state once, until there is another one. */
