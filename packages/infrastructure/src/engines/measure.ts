@@ -17,6 +17,14 @@ export const EVENTS_TOLD_MAX = 200;
 /** The taken share of the room of each event that has claims under way, 0 to 1. */
 export type EventShares = Iterable<readonly [event: string, share: number]>;
 
+/** How full a mechanism is of claims. */
+export type Fullness = {
+  /** The taken share of the room for claims, 0 to 1; at 1 the next claim is turned away. */
+  saturation(): number;
+  /** ... and of the room of each event that has claims under way. */
+  lines(): EventShares;
+};
+
 /** Of a resource that all events share and of the event that takes most of its own. */
 export function fullest(ofAll: number, ofEvents: EventShares): number {
   let share = ofAll;

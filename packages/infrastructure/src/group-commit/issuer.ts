@@ -21,7 +21,7 @@
 import type { ClaimAnswer, CouponIssuer, EventId, UserId } from "@stampede/domain";
 import { doorRefusal, EngineFault, ok, refuse } from "@stampede/domain";
 import { fullest } from "../engines/measure.ts";
-import type { EventShares } from "../engines/measure.ts";
+import type { Fullness } from "../engines/measure.ts";
 import { publishBatch } from "../engines/telemetry.ts";
 import { untilSettled } from "../engines/time.ts";
 import { statusByRows } from "../rows/status.ts";
@@ -33,19 +33,16 @@ import type { Door, RowWriting } from "../rows/write-batch.ts";
 import { measuredBacklog } from "../rows/backlog.ts";
 import type { Backlog } from "../rows/backlog.ts";
 
-export type GroupCommitIssuer = CouponIssuer & {
-  /** Claims that are not answered yet. */
-  inFlight(): number;
-  /** Events that have claims in flight. */
-  eventsInUse(): number;
-  /** The taken share of the room for claims, 0 to 1; at 1 the next claim is turned away. */
-  saturation(): number;
-  /** ... and of the room of each event that has claims in flight. */
-  lines(): EventShares;
-  /** Takes no more claims and waits, for a bounded time, until those taken are answered. */
-  close(): Promise<void>;
-  [Symbol.asyncDispose](): Promise<void>;
-};
+export type GroupCommitIssuer = CouponIssuer &
+  Fullness & {
+    /** Claims that are not answered yet. */
+    inFlight(): number;
+    /** Events that have claims in flight. */
+    eventsInUse(): number;
+    /** Takes no more claims and waits, for a bounded time, until those taken are answered. */
+    close(): Promise<void>;
+    [Symbol.asyncDispose](): Promise<void>;
+  };
 
 /** Claims that may wait for an answer, of all events; one more is turned away. About 1 KiB each. */
 const IN_FLIGHT_MAX = 100_000;

@@ -13,7 +13,7 @@ import type {
 import { decideAtDoor, doorRefusal, EngineFault, invariant } from "@stampede/domain";
 import type { EventDirectory, KnownEvent, QueueFacts } from "../rows/event-directory.ts";
 import { fullest } from "../engines/measure.ts";
-import type { EventShares } from "../engines/measure.ts";
+import type { Fullness } from "../engines/measure.ts";
 import type { Postgres } from "../engines/postgres/open.ts";
 import { claimLines } from "./door/claim-lines.ts";
 import { estimateErrors } from "./door/estimate-errors.ts";
@@ -23,15 +23,12 @@ import type { Kafka } from "./log/open.ts";
 import { patientDirectory } from "./door/patient-directory.ts";
 import { queueStatus, tickets } from "./status.ts";
 
-export type KafkaQueueIssuer = CouponIssuer & {
-  /** The taken share of the fullest line of claims, 0 to 1; at 1 the next claim is turned away. */
-  saturation(): number;
-  /** ... and of each event's line. */
-  lines(): EventShares;
-  /** Ends its timers; what is on its way to the log is still answered. Close it before Kafka. */
-  close(): void;
-  [Symbol.dispose](): void;
-};
+export type KafkaQueueIssuer = CouponIssuer &
+  Fullness & {
+    /** Ends its timers; what is on its way to the log is still answered. Close it before Kafka. */
+    close(): void;
+    [Symbol.dispose](): void;
+  };
 
 export type KafkaQueueOptions = {
   readonly kafka: Kafka;

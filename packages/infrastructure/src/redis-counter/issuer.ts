@@ -7,7 +7,7 @@ import { measuredBacklog } from "../rows/backlog.ts";
 import type { BatchWriter } from "../rows/batch-writer.ts";
 import { BATCH_ROWS_MAX } from "../rows/write-batch.ts";
 import { fullest } from "../engines/measure.ts";
-import type { EventShares } from "../engines/measure.ts";
+import type { EventShares, Fullness } from "../engines/measure.ts";
 import { untilSettled } from "../engines/time.ts";
 import { ReservationLine } from "./reservation-line.ts";
 import type { Generations } from "./generations.ts";
@@ -23,17 +23,14 @@ export type RedisCounterOptions = {
   readonly drawCode: () => string;
 };
 
-export type RedisCounterIssuer = CouponIssuer & {
-  /** Claims that are not answered yet. */
-  inFlight(): number;
-  /** The taken share of its line of claims, 0 to 1; at 1 the next claim is turned away. */
-  saturation(): number;
-  /** ... and of the room of each event that has claims in flight. */
-  lines(): EventShares;
-  /** Takes no more claims and waits, for a bounded time, until those taken are answered. */
-  close(): Promise<void>;
-  [Symbol.asyncDispose](): Promise<void>;
-};
+export type RedisCounterIssuer = CouponIssuer &
+  Fullness & {
+    /** Claims that are not answered yet. */
+    inFlight(): number;
+    /** Takes no more claims and waits, for a bounded time, until those taken are answered. */
+    close(): Promise<void>;
+    [Symbol.asyncDispose](): Promise<void>;
+  };
 
 /** Claims that may wait for an answer, of all events; one more is turned away. About 1 KiB each. */
 const IN_FLIGHT_MAX = 100_000;
