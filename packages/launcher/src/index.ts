@@ -1,6 +1,6 @@
 export { EngineUnavailable, engineTitles } from "./engine.ts";
 export type { EngineName, RunningEngine } from "./engine.ts";
-export { findKafka, startKafka } from "./kafka.ts";
+export { findKafka, kafkaLogging, kafkaLoggingFlag, startKafka } from "./kafka.ts";
 export type { KafkaProgram } from "./kafka.ts";
 export { keepLocalDirect } from "./no-proxy.ts";
 export { watchParent } from "./parent.ts";

@@ -59,7 +59,7 @@ export async function startKafka(options: KafkaOptions): Promise<RunningEngine> 
   const { java, classPath, environment } = program;
   const place = { name: "kafka", mode: 0o700, stopSignal: "SIGTERM" } as const;
   return startInHome(place, options, async (home) => {
-    writeFileSync(join(home.folder, "log4j2.properties"), logging);
+    writeFileSync(join(home.folder, "log4j2.properties"), kafkaLogging);
     const configured = (logFolder: string): string =>
       (options.configure ?? same)(configuration(home, logFolder)).join("\n");
     writeFileSync(join(home.folder, "server.properties"), configured("log"));
@@ -68,7 +68,7 @@ export async function startKafka(options: KafkaOptions): Promise<RunningEngine> 
     const url = `127.0.0.1:${home.port}`;
     const plan = {
       command: java,
-      args: [...heap, ...loggingFlag, ...classPath, "kafka.Kafka", "server.properties"],
+      args: [...heap, ...kafkaLoggingFlag, ...classPath, "kafka.Kafka", "server.properties"],
       environment,
       stopSignal: place.stopSignal,
       orderlyMs,
@@ -111,9 +111,10 @@ function same(lines: readonly string[]): readonly string[] {
 
 // 350 MB resident; one collector thread is enough for one node beside a busy server.
 const heap = ["-Xmx512m", "-XX:+UseSerialGC"];
-const loggingFlag = ["-Dlog4j2.configurationFile=log4j2.properties"];
+export const kafkaLoggingFlag = ["-Dlog4j2.configurationFile=log4j2.properties"];
 
-const logging = [
+/** What the flag names: to the output, warnings and above. */
+export const kafkaLogging = [
   "status=error",
   "appender.out.type=Console",
   "appender.out.name=out",
@@ -140,7 +141,7 @@ async function format(
     args: [
       // The fast compiler only: the tool lives for a second. Not for the node itself.
       "-XX:TieredStopAtLevel=1",
-      ...loggingFlag,
+      ...kafkaLoggingFlag,
       ...program.classPath,
       "kafka.tools.StorageTool",
       "format",

@@ -18,7 +18,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { findKafka, freePort } from "@stampede/launcher";
+import { findKafka, freePort, kafkaLogging, kafkaLoggingFlag } from "@stampede/launcher";
 import type { KafkaProgram } from "@stampede/launcher";
 import { brokersKnownTo } from "./kafka-operator.ts";
 
@@ -154,11 +154,15 @@ function launch(place: Place, { java, classPath, environment }: KafkaProgram): C
   const log = openSync(join(place.folder, "engine.log"), "a");
   try {
     // In this process's group: whoever ends the test run ends the nodes with it.
-    return spawn(java, [...heap, ...logging, ...classPath, "kafka.Kafka", "server.properties"], {
-      cwd: place.folder,
-      env: environment,
-      stdio: ["ignore", log, log],
-    });
+    return spawn(
+      java,
+      [...heap, ...kafkaLoggingFlag, ...classPath, "kafka.Kafka", "server.properties"],
+      {
+        cwd: place.folder,
+        env: environment,
+        stdio: ["ignore", log, log],
+      },
+    );
   } finally {
     closeSync(log);
   }
@@ -166,17 +170,6 @@ function launch(place: Place, { java, classPath, environment }: KafkaProgram): C
 
 // The fast compiler only: three nodes start on two cores, and none lives long enough for the other.
 const heap = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
-const logging = ["-Dlog4j2.configurationFile=log4j2.properties"];
-const loggingPlan = [
-  "status=error",
-  "appender.out.type=Console",
-  "appender.out.name=out",
-  "appender.out.layout.type=PatternLayout",
-  "appender.out.layout.pattern=%d{ISO8601} %p %m (%c{1})%n%throwable",
-  "rootLogger.level=warn",
-  "rootLogger.appenderRef.out.ref=out",
-  "",
-].join("\n");
 
 /** Formats the first node's folder by Kafka's tool and gives the others a copy of their own. */
 function prepare(places: readonly Place[], program: KafkaProgram, plan: ClusterPlan): void {
@@ -184,7 +177,7 @@ function prepare(places: readonly Place[], program: KafkaProgram, plan: ClusterP
   const voters = places.map(({ id, controllerPort }) => `${id}@127.0.0.1:${controllerPort}`);
   for (const place of places) {
     mkdirSync(place.folder, { recursive: true });
-    writeFileSync(join(place.folder, "log4j2.properties"), loggingPlan);
+    writeFileSync(join(place.folder, "log4j2.properties"), kafkaLogging);
     const lines = propertiesOf(place, voters.join(","), plan);
     writeFileSync(join(place.folder, "server.properties"), lines);
   }
@@ -195,7 +188,7 @@ function prepare(places: readonly Place[], program: KafkaProgram, plan: ClusterP
     program.java,
     [
       "-XX:TieredStopAtLevel=1",
-      ...logging,
+      ...kafkaLoggingFlag,
       ...program.classPath,
       ...tool,
       "--config",
